@@ -1,0 +1,57 @@
+//! What can be wrong with an argument, and the checks that say so.
+
+/// An argument that an operation cannot take: which one, what came and what was expected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor has another shape than the operation needs.
+    #[error("`{name}`: expected shape {expected:?}, got {got:?}")]
+    ShapeMismatch {
+        /// The argument.
+        name: &'static str,
+        /// The shape it must have.
+        expected: Vec<usize>,
+        /// The shape it has.
+        got: Vec<usize>,
+    },
+    /// A scalar lies outside its domain (NaN always does).
+    #[error("`{name}`: expected {expected}, got {got}")]
+    Domain {
+        /// The argument or field.
+        name: &'static str,
+        /// Its domain, in words.
+        expected: &'static str,
+        /// The value it has.
+        got: f64,
+    },
+}
+
+/// A result whose error is [`Error`] unless it says otherwise (burn's `Config` derive does).
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Checks a shape by hand, because burn broadcasts `[1]` against `[n]` without a word.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`] naming `name` unless `got` equals `expected`.
+pub fn check_shape(name: &'static str, expected: &[usize], got: &[usize]) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch { name, expected: expected.to_vec(), got: got.to_vec() })
+}
+
+/// Checks the domain of a scalar; write the condition so that NaN fails it.
+///
+/// # Errors
+/// [`Error::Domain`] naming `name` unless `holds`.
+///
+/// # Example
+/// ```
+/// use accordant_ops::check_domain;
+/// let beta = f64::NAN;
+/// let error = check_domain(beta > 0.0, "beta", "a finite number > 0", beta).unwrap_err();
+/// assert_eq!(error.to_string(), "`beta`: expected a finite number > 0, got NaN");
+/// ```
+pub fn check_domain(holds: bool, name: &'static str, expected: &'static str, got: f64) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Domain { name, expected, got }) }
+}

@@ -1,0 +1,460 @@
+//! Estimators of the divergence from a reference policy.
+//!
+//! On tokens sampled from the policy π, with `u = log π - log π_ref`:
+//!
+//! | estimator | value | expected value | expected gradient as a loss | for |
+//! |---|---|---|---|---|
+//! | [`K1`](KlEstimator::K1) | `u` | KL(π ‖ π_ref) | **0**: as a loss it does nothing | the reward, detached; metrics |
+//! | [`Abs`](KlEstimator::Abs) | abs(u) | not a KL | of Σ abs(π - π_ref), twice the total variation | comparison with verl |
+//! | [`K2`](KlEstimator::K2) | `u²/2` | not the KL; equal to second order | of KL(π ‖ π_ref) | the loss |
+//! | [`K3`](KlEstimator::K3) | `exp(-u) - 1 + u` | KL(π ‖ π_ref) | of KL(π_ref ‖ π), the other direction | the loss in GRPO; metrics |
+//! | [`kl_full`] | `Σ_v π (log π - log π_ref)` | exact | exact | distillation, small vocabularies |
+//!
+//! A KL in the **reward** (detached, K1) and a KL in the **loss** are two algorithms, and adding both is rarely meant.
+//! The loss differentiates the current token's conditional only; a reward with reward-to-go also sees how earlier
+//! tokens change the states that follow. [`KlGradient::K2StraightThrough`] reports any estimator and descends by K2;
+//! off-policy, K3 times the ratio `π / π_old` (gradient through both) descends KL(π ‖ π_ref).
+//!
+//! K1 to K3 are named in J. Schulman, "Approximating KL Divergence" (2020). Everything here is in nats.
+
+use burn::config::Config;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::stable::{clamp_exponent, expm1_minus_x};
+// Not `Result`: the code that burn's `Config` derives needs the standard one in scope.
+use crate::{check_domain, check_shape};
+
+/// What is computed from the log-ratio of a sampled token. The module's table says what each is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KlEstimator {
+    /// `u`: unbiased, of either sign.
+    K1,
+    /// The absolute value of `u`; gradient 0 at 0.
+    Abs,
+    /// `u²/2`.
+    K2,
+    /// `exp(-u) - 1 + u`: unbiased and never negative.
+    K3,
+}
+
+/// Which gradient an estimated divergence has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum KlGradient {
+    /// That of the estimator itself, 0 where a clamp binds.
+    #[default]
+    Natural,
+    /// That of K2 without clamps, which is KL(π ‖ π_ref)'s on average; verl's suffix `+`.
+    K2StraightThrough,
+}
+
+/// How [`kl_per_token`] estimates a divergence.
+#[derive(Config, Debug, Copy, PartialEq)]
+pub struct KlOptions {
+    /// Has no default: in the reward it is usually K1, in the loss K3.
+    pub estimator: KlEstimator,
+    /// Bounds the log-ratio of K3 to ±this, in nats, finite and > 0: beyond, its value is constant and its natural
+    /// gradient 0. 20 is verl's; TRL has none, and f32 overflows at 88.
+    #[config(default = "Some(20.0)")]
+    pub exponent_clamp: Option<f64>,
+    /// Bounds the value of every estimator to ±this, finite and > 0. None is TRL's; verl takes 10 for K3.
+    pub value_clamp: Option<f64>,
+    /// The estimator's own gradient or K2's. Natural is TRL's.
+    #[config(default = "KlGradient::Natural")]
+    pub gradient: KlGradient,
+}
+
+impl KlOptions {
+    /// Checks the domains of the fields.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] naming the clamp that is not finite and > 0.
+    pub fn validate(&self) -> crate::Result<()> {
+        for (name, clamp) in [("exponent_clamp", self.exponent_clamp), ("value_clamp", self.value_clamp)] {
+            if let Some(clamp) = clamp {
+                check_domain(clamp.is_finite() && clamp > 0.0, name, "finite and > 0", clamp)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The estimated divergence of each token from the log-probabilities that policy and reference give it.
+///
+/// The reference is a constant. Equal log-probabilities give exactly 0. The function is element by element and knows no
+/// mask: fill masked positions of **both** inputs first (`mask_fill(dropped, 0.0)`), since masking the result would
+/// keep a NaN out of the loss but not out of the gradient. An infinite log-ratio gives an infinite or NaN gradient.
+///
+/// # Shapes
+/// `policy`, `reference` and the result: the same `[..]`, mostly `[batch, seq]`. f32 or f64 (`reference` is cast to the
+/// dtype of `policy`); f16 overflows in K2 and K3.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when the shapes differ; [`crate::Error::Domain`] from [`KlOptions::validate`].
+///
+/// # Example
+/// ```
+/// use accordant_ops::kl::{KlEstimator, KlOptions, kl_per_token};
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let policy = Tensor::<1>::from_floats([-1.0, -1.0], &device);
+/// let reference = Tensor::<1>::from_floats([-1.0, -3.0], &device);
+/// let kl = kl_per_token(policy, reference, &KlOptions::new(KlEstimator::K3))?;
+/// let kl = kl.into_data().try_to_vec::<f32>().unwrap();
+/// assert_eq!(kl[0], 0.0);
+/// assert!((kl[1] - 1.135_335).abs() < 1e-6); // u = 2: exp(-2) - 1 + 2
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn kl_per_token<const D: usize>(
+    policy: Tensor<D>,
+    reference: Tensor<D>,
+    options: &KlOptions,
+) -> crate::Result<Tensor<D>> {
+    check_shape("reference", &policy.dims(), &reference.dims())?;
+    options.validate()?;
+    let reference = reference.detach().cast(policy.dtype());
+    let u = policy - reference;
+    let value = match options.estimator {
+        KlEstimator::K1 => u.clone(),
+        KlEstimator::Abs => u.clone().abs(),
+        KlEstimator::K2 => half_square(u.clone()),
+        KlEstimator::K3 => expm1_minus_x(clamp_exponent(u.clone().neg(), options.exponent_clamp)?),
+    };
+    let value = match options.value_clamp {
+        Some(clamp) => value.clamp(-clamp, clamp),
+        None => value,
+    };
+    Ok(match options.gradient {
+        KlGradient::Natural => value,
+        KlGradient::K2StraightThrough => {
+            let k2 = half_square(u);
+            (k2.clone() - k2.detach()) + value.detach()
+        }
+    })
+}
+
+fn half_square<const D: usize>(u: Tensor<D>) -> Tensor<D> {
+    u.square() * 0.5
+}
+
+/// The exact divergence KL(policy ‖ reference) = Σ_v p_v (log p_v - log q_v) of whole distributions.
+///
+/// `policy_log_probs` and `reference_log_probs` must be normalized (log-softmaxes); the reference is a constant. Tokens
+/// whose probability under the policy is 0 in this dtype add nothing, to value or gradient (0 log 0 = 0). A reference
+/// of -∞ where the policy has mass gives +∞, with an infinite gradient. The result can be negative by rounding, to
+/// about 1e-7 in f32. An empty vocabulary gives 0.
+///
+/// # Shapes
+/// Both: `[.., v]`, of rank `D`; the result `[..]`, of rank `R` = `D` - 1 (anything else does not compile). Memory: a
+/// few times `[.., v]`. f32 or f64; `reference_log_probs` is cast to the dtype of `policy_log_probs`.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when the shapes differ.
+///
+/// # Example
+/// ```
+/// use accordant_ops::kl::kl_full;
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let policy = Tensor::<2>::from_floats([[1.0, 0.0], [0.5, 0.5]], &device).log();
+/// let reference = Tensor::<2>::from_floats([[0.5, 0.5], [0.5, 0.5]], &device).log();
+/// let kl: Tensor<1> = kl_full(policy, reference)?;
+/// assert_eq!(kl.into_data().try_to_vec::<f32>().unwrap(), [2f32.ln(), 0.0]);
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn kl_full<const D: usize, const R: usize>(
+    policy_log_probs: Tensor<D>,
+    reference_log_probs: Tensor<D>,
+) -> crate::Result<Tensor<R>> {
+    const { assert!(R + 1 == D, "the result of kl_full has one axis less than its arguments") }
+    check_shape("reference_log_probs", &policy_log_probs.dims(), &reference_log_probs.dims())?;
+    let reference = reference_log_probs.detach().cast(policy_log_probs.dtype());
+    let absent = policy_log_probs.clone().exp().equal_scalar(0.0);
+    let policy = policy_log_probs.mask_fill(absent.clone(), 0.0);
+    let log_ratio = policy.clone() - reference.mask_fill(absent.clone(), 0.0);
+    Ok((policy.exp() * log_ratio).mask_fill(absent, 0.0).sum_dim(D - 1).squeeze_dim(D - 1))
+}
+
+/// The adaptive KL coefficient of Ziegler et al. (2019), 1909.08593, section 2.2.
+///
+/// ```text
+/// error = clip(kl / target - 1, -0.2, 0.2)
+/// kl_coef ← kl_coef · (1 + error · num_steps / horizon)
+/// ```
+///
+/// This is the form of their code, and of TRL's; the paper writes a constant gain of 0.1 for `num_steps / horizon`.
+/// To checkpoint it, keep [`AdaptiveKl::kl_coef`] and construct it anew.
+///
+/// # Example
+/// ```
+/// use accordant_ops::kl::AdaptiveKl;
+/// let mut controller = AdaptiveKl::new(0.2, 6.0, 10_000.0)?;
+/// // Twice the target is an error of 1, clipped to 0.2: 0.2 · (1 + 0.2 · 256 / 10000).
+/// assert_eq!(controller.update(12.0, 256)?, 0.2 * 1.00512);
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+#[doc(alias = "1909.08593")]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdaptiveKl {
+    kl_coef: f64,
+    target: f64,
+    horizon: f64,
+}
+
+impl AdaptiveKl {
+    /// The largest relative error that one update acts on (the paper's 0.2).
+    const MAX_ERROR: f64 = 0.2;
+
+    /// Starts at `kl_coef`; `target` is a KL in nats, per token or per sequence, as it is observed; `horizon` is a
+    /// number of steps, in the unit of `num_steps`. All are finite and > 0. TRL's PPO started at 0.2 with target 6 nats
+    /// per sequence and horizon 10000 episodes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] naming the argument outside its domain.
+    pub fn new(kl_coef: f64, target: f64, horizon: f64) -> crate::Result<Self> {
+        for (name, value) in [("kl_coef", kl_coef), ("target", target), ("horizon", horizon)] {
+            check_domain(value.is_finite() && value > 0.0, name, "finite and > 0", value)?;
+        }
+        Ok(Self { kl_coef, target, horizon })
+    }
+
+    /// The current coefficient, > 0.
+    pub fn kl_coef(&self) -> f64 {
+        self.kl_coef
+    }
+
+    /// Moves the coefficient towards the target after `num_steps` steps with mean divergence `observed_kl`, and returns
+    /// it.
+    ///
+    /// A negative estimate (K1 gives those) counts as far too small.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] when `observed_kl` is NaN, or when `num_steps` reaches 5 horizons, where the rule would
+    /// turn the coefficient negative. The coefficient is then as before.
+    pub fn update(&mut self, observed_kl: f64, num_steps: usize) -> crate::Result<f64> {
+        check_domain(!observed_kl.is_nan(), "observed_kl", "a number", observed_kl)?;
+        let share = num_steps as f64 / self.horizon;
+        check_domain(share * Self::MAX_ERROR < 1.0, "num_steps", "less than 5 times the horizon", num_steps as f64)?;
+        let error = (observed_kl / self.target - 1.0).clamp(-Self::MAX_ERROR, Self::MAX_ERROR);
+        self.kl_coef *= 1.0 + error * share;
+        Ok(self.kl_coef)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::activation::log_softmax;
+
+    use super::*;
+    use crate::Error;
+    use crate::stable::testing::*;
+
+    const ESTIMATORS: [KlEstimator; 4] = [KlEstimator::K1, KlEstimator::Abs, KlEstimator::K2, KlEstimator::K3];
+    const POLICY: [f64; 5] = [0.3, -1.2, 0.8, 2.0, -0.5];
+    const REFERENCE: [f64; 5] = [0.0, 0.4, 1.1, 0.7, -2.0];
+
+    fn token_kl(u: &[f64], options: KlOptions) -> (Vec<f64>, Vec<f64>) {
+        value_and_grad(u, |u| kl_per_token(u.clone(), u.zeros_like(), &options).unwrap())
+    }
+
+    fn softmax(logits: &[f64]) -> Vec<f64> {
+        let total: f64 = logits.iter().map(|x| x.exp()).sum();
+        logits.iter().map(|x| x.exp() / total).collect()
+    }
+
+    /// Expected value of `f(log π, u's estimator)` over the five tokens, and its gradient with respect to π's logits;
+    /// the sampling probabilities are constants, as they are for a batch of samples.
+    fn on_policy(options: KlOptions, with_ratio: bool) -> (f64, Vec<f64>) {
+        let (values, grads) = value_and_grad(&POLICY, |logits| {
+            let logps = log_softmax(logits, 0);
+            let reference = log_softmax(tracked(&REFERENCE), 0);
+            let kl = kl_per_token(logps.clone(), reference, &options).unwrap();
+            let ratio = (logps.clone() - logps.clone().detach()).exp();
+            let kl = if with_ratio { kl * ratio } else { kl };
+            kl * logps.detach().exp()
+        });
+        (values.iter().sum(), grads)
+    }
+
+    /// `Σ_v p_v g_v`, and its gradient `p_j (g_j - Σ_v p_v g_v)` with `g` held fixed.
+    fn score(g: &[f64]) -> (f64, Vec<f64>) {
+        let p = softmax(&POLICY);
+        let mean: f64 = p.iter().zip(g).map(|(p, g)| p * g).sum();
+        (mean, p.iter().zip(g).map(|(p, g)| p * (g - mean)).collect())
+    }
+
+    #[track_caller]
+    fn assert_near(got: &[f64], expected: &[f64]) {
+        assert!(got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-10), "got {got:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn expectations_and_gradients_are_those_of_the_table() {
+        let (p, q) = (softmax(&POLICY), softmax(&REFERENCE));
+        let u: Vec<f64> = p.iter().zip(&q).map(|(p, q)| (p / q).ln()).collect();
+        let map = |f: fn(f64) -> f64| score(&u.iter().map(|&u| f(u)).collect::<Vec<_>>());
+        // The gradient of Σ p u is that of Σ p with u fixed: the derivative of u itself sums to 0.
+        let (kl, kl_gradient) = map(|u| u);
+        let forward_kl_gradient: Vec<f64> = p.iter().zip(&q).map(|(p, q)| p - q).collect();
+        let estimate = |estimator| on_policy(KlOptions::new(estimator), false);
+
+        let (value, gradient) = estimate(KlEstimator::K1);
+        assert_near(&[value], &[kl]);
+        assert_near(&gradient, &[0.0; 5]);
+        let (value, gradient) = estimate(KlEstimator::Abs);
+        assert_near(&[value], &[map(f64::abs).0]);
+        assert_near(&gradient, &map(f64::signum).1);
+        let (value, gradient) = estimate(KlEstimator::K2);
+        assert_near(&[value], &[map(|u| u * u / 2.0).0]);
+        assert!((value - kl).abs() > 0.01);
+        assert_near(&gradient, &kl_gradient);
+        let (value, gradient) = estimate(KlEstimator::K3);
+        assert_near(&[value], &[kl]);
+        assert_near(&gradient, &forward_kl_gradient);
+
+        for estimator in ESTIMATORS {
+            let options = KlOptions::new(estimator).with_gradient(KlGradient::K2StraightThrough);
+            let (value, gradient) = on_policy(options, false);
+            assert_near(&[value], &[estimate(estimator).0]);
+            assert_near(&gradient, &kl_gradient);
+        }
+        let (value, gradient) = on_policy(KlOptions::new(KlEstimator::K3), true);
+        assert_near(&[value], &[kl]);
+        assert_near(&gradient, &kl_gradient);
+        let (value, gradient) = value_and_grad(&POLICY, |logits| {
+            let row = |logits: Tensor<1>| log_softmax(logits.reshape([1, 5]), 1);
+            kl_full::<2, 1>(row(logits), row(tracked(&REFERENCE))).unwrap()
+        });
+        assert_near(&value, &[kl]);
+        assert_near(&gradient, &kl_gradient);
+    }
+
+    #[test]
+    fn total_variation_is_what_abs_descends() {
+        let distance = |logits: &[f64]| -> f64 {
+            softmax(logits).iter().zip(softmax(&REFERENCE)).map(|(p, q)| (p - q).abs()).sum()
+        };
+        let (_, gradient) = on_policy(KlOptions::new(KlEstimator::Abs), false);
+        for i in 0..5 {
+            let moved = |step: f64| {
+                let mut logits = POLICY;
+                logits[i] += step;
+                distance(&logits)
+            };
+            assert!((gradient[i] - (moved(1e-5) - moved(-1e-5)) / 2e-5).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn golden_values_at_a_log_ratio_of_0_3() {
+        let at = |estimator| token_kl(&[0.3, -0.3, 0.0], KlOptions::new(estimator));
+        assert_eq!(at(KlEstimator::K1), (vec![0.3, -0.3, 0.0], vec![1.0; 3]));
+        assert_eq!(at(KlEstimator::Abs), (vec![0.3, 0.3, 0.0], vec![1.0, -1.0, 0.0]));
+        let (value, gradient) = at(KlEstimator::K2);
+        assert_close(&value, &[0.045, 0.045, 0.0], 1e-15);
+        assert_close(&gradient, &[0.3, -0.3, 0.0], 1e-15);
+        // exp(-0.3) - 0.7 and exp(0.3) - 1.3; slope 1 - exp(-u).
+        let (value, gradient) = at(KlEstimator::K3);
+        assert_close(&value, &[0.040_818_220_681_717_87, 0.049_858_807_576_003_1, 0.0], 1e-13);
+        assert_close(&gradient, &[0.259_181_779_318_282_1, -0.349_858_807_576_003_1, 0.0], 1e-13);
+        for estimator in ESTIMATORS {
+            assert_gradient(&[1.5, 0.2, -0.7, -3.0], |policy| {
+                kl_per_token(policy.clone(), policy.zeros_like(), &KlOptions::new(estimator)).unwrap()
+            });
+        }
+    }
+
+    #[test]
+    fn log_ratios_of_1e4_stay_finite() {
+        for gradient in [KlGradient::Natural, KlGradient::K2StraightThrough] {
+            for estimator in ESTIMATORS {
+                let (value, slope) = token_kl(&[1e4, -1e4], KlOptions::new(estimator).with_gradient(gradient));
+                assert!(value.iter().chain(&slope).all(|x| x.is_finite()));
+            }
+        }
+        // exp(-20) - 1 + 20, and exp(20) - 1 - 20, both flat.
+        let (value, slope) = token_kl(&[1e4, -1e4], KlOptions::new(KlEstimator::K3));
+        assert_close(&value, &[19.0 + (-20f64).exp(), 20f64.exp() - 21.0], 1e-14);
+        assert_eq!(slope, [0.0, 0.0]);
+        let (value, _) = token_kl(&[1e4, -1e4], KlOptions::new(KlEstimator::K3).with_exponent_clamp(None));
+        assert_eq!(value, [9999.0, f64::INFINITY]);
+        let options = KlOptions::new(KlEstimator::K1).with_value_clamp(Some(10.0));
+        assert_eq!(token_kl(&[1e4, -1e4, 3.0], options), (vec![10.0, -10.0, 3.0], vec![0.0, 0.0, 1.0]));
+        let straight = options.with_gradient(KlGradient::K2StraightThrough);
+        assert_eq!(token_kl(&[1e4, -1e4, 3.0], straight), (vec![10.0, -10.0, 3.0], vec![1e4, -1e4, 3.0]));
+    }
+
+    #[test]
+    fn the_reference_is_a_constant() {
+        for estimator in ESTIMATORS {
+            let (policy, reference) = (tracked(&[-1.0]), tracked(&[-2.0]));
+            let kl = kl_per_token(policy.clone(), reference.clone(), &KlOptions::new(estimator)).unwrap();
+            let grads = kl.backward();
+            assert!(policy.grad(&grads).is_some() && reference.grad(&grads).is_none());
+        }
+    }
+
+    #[test]
+    fn masked_inputs_keep_nan_out_of_the_gradient() {
+        let (at, dropped) = ([0.5, f64::NAN], tracked(&[0.0, f64::NAN]).is_nan());
+        for estimator in ESTIMATORS {
+            let (_, gradient) = value_and_grad(&at, |policy| {
+                let reference = tracked(&[0.0, f64::NEG_INFINITY]).mask_fill(dropped.clone(), 0.0);
+                let policy = policy.mask_fill(dropped.clone(), 0.0);
+                kl_per_token(policy, reference, &KlOptions::new(estimator)).unwrap()
+            });
+            assert!(gradient[0] > 0.0 && gradient[1] == 0.0);
+        }
+    }
+
+    #[test]
+    fn clamps_and_shapes_outside_their_domain_are_errors() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let options = KlOptions::new(KlEstimator::K1);
+            for options in [options.with_exponent_clamp(Some(bad)), options.with_value_clamp(Some(bad))] {
+                let error = kl_per_token(tracked(&[0.0]), tracked(&[0.0]), &options).unwrap_err();
+                assert!(matches!(error, Error::Domain { name: "exponent_clamp" | "value_clamp", .. }));
+            }
+        }
+        let error = kl_per_token(tracked(&[0.0, 1.0]), tracked(&[0.0]), &KlOptions::new(KlEstimator::K3)).unwrap_err();
+        assert_eq!(error, Error::ShapeMismatch { name: "reference", expected: vec![2], got: vec![1] });
+        assert!(kl_full::<2, 1>(tracked(&[0.0; 4]).reshape([2, 2]), tracked(&[0.0; 2]).reshape([1, 2])).is_err());
+        let nothing = || none([3, 0]);
+        assert_eq!(host(kl_full::<2, 1>(nothing(), nothing()).unwrap()), [0.0; 3]);
+        assert!(token_kl(&[], KlOptions::new(KlEstimator::K3)).0.is_empty());
+    }
+
+    #[test]
+    fn exact_divergence_of_distributions_with_holes() {
+        let inf = f64::INFINITY;
+        let rows = |reference: [f64; 6]| {
+            value_and_grad(&[0.0, -inf, 0.5f64.ln(), 0.5f64.ln(), -inf, 0.0], move |p| {
+                kl_full::<2, 1>(p.reshape([3, 2]), tracked(&reference).reshape([3, 2])).unwrap()
+            })
+        };
+        // (1, 0) against (1/4, 3/4): log 4. (1/2, 1/2) against itself: 0. (0, 1) against (0, 1): 0, both holes at once.
+        let (values, grads) = rows([0.25f64.ln(), 0.75f64.ln(), 0.5f64.ln(), 0.5f64.ln(), -inf, 0.0]);
+        assert_close(&values, &[4f64.ln(), 0.0, 0.0], 1e-15);
+        assert_close(&grads, &[1.0 + 4f64.ln(), 0.0, 0.5, 0.5, 0.0, 1.0], 1e-15);
+        let (values, _) = rows([-inf, 0.0, 0.0, -inf, 0.0, -inf]);
+        assert_eq!(values, [inf; 3]);
+    }
+
+    #[test]
+    fn the_controller_moves_towards_its_target() {
+        let mut controller = AdaptiveKl::new(0.1, 2.0, 100.0).unwrap();
+        assert_close(&[controller.update(2.0, 10).unwrap()], &[0.1], 1e-15); // on target
+        assert_close(&[controller.update(2.2, 10).unwrap()], &[0.101], 1e-15); // error 0.1 · 10/100
+        assert_close(&[controller.update(-1.0, 10).unwrap()], &[0.101 * 0.98], 1e-15); // clipped to -0.2
+        let before = controller;
+        assert!(matches!(controller.update(f64::NAN, 10), Err(Error::Domain { name: "observed_kl", .. })));
+        assert!(matches!(controller.update(2.0, 500), Err(Error::Domain { name: "num_steps", .. })));
+        assert_eq!(controller, before);
+        assert!(controller.update(f64::INFINITY, 499).unwrap() > before.kl_coef());
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(AdaptiveKl::new(bad, 1.0, 1.0).is_err());
+            assert!(AdaptiveKl::new(1.0, bad, 1.0).is_err());
+            assert!(AdaptiveKl::new(1.0, 1.0, bad).is_err());
+        }
+    }
+}

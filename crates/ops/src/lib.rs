@@ -1,0 +1,31 @@
+//! Numerics of alignment on burn tensors.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`logps`] | [`TokenLogps`] and [`SequenceLogps`], the types that every objective reads |
+//! | [`selected`] | log-probabilities of given ids from hidden states and a head, or from logits |
+//! | [`reduce`] | per-item losses to one number, with the denominator kept apart |
+//! | [`masked`] | sums, means, variances and whitening over kept positions |
+//! | [`kl`] | estimators of the divergence from a reference policy |
+//! | [`means`] | running means that merge, for what is logged |
+//! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
+//!
+//! Start with [`TokenLogps`]. Objectives built on these live in `accordant-objectives`, models in `accordant-lm`.
+//!
+//! A `mask` always means *keep*. Masked values are selected away before they are used, never multiplied by zero, so a
+//! NaN behind a mask reaches neither a value nor a gradient. Every tensor is made on its input's device and in its
+//! input's dtype.
+
+pub mod error;
+pub mod kl;
+pub mod logps;
+pub mod masked;
+pub mod means;
+pub mod reduce;
+pub mod selected;
+pub mod stable;
+
+pub use error::{Error, Result, check_domain, check_shape};
+pub use logps::{SequenceLogps, TokenLogps};
+pub use means::Means;
+pub use reduce::{Aggregation, EmptyRows, ItemReduction, Reduced};

@@ -1,0 +1,242 @@
+//! From many losses to one number, with the denominator kept apart.
+//!
+//! Averaging the means of micro-batches is wrong whenever their denominators differ. Everything here therefore returns
+//! numerator and denominator beside the loss: whoever accumulates adds numerators (or their gradients) and
+//! denominators and divides once, and any split of a batch gives the same update.
+
+use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, check_domain, check_shape};
+
+/// A reduced loss and the two sums it was made of. All fields are `[1]`.
+#[derive(Debug, Clone)]
+pub struct Reduced {
+    /// `numerator / denominator`, or exactly 0 when the denominator is 0.
+    pub loss: Tensor<1>,
+    /// Weighted sum of the losses; carries the gradient.
+    pub numerator: Tensor<1>,
+    /// What the sum is divided by; a constant.
+    pub denominator: Tensor<1>,
+}
+
+impl Reduced {
+    fn new(numerator: Tensor<1>, denominator: Tensor<1>) -> Self {
+        let denominator = denominator.detach();
+        let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
+        Self { loss: numerator.clone() / divisor, numerator, denominator }
+    }
+}
+
+/// Whether a sequence without a kept token counts in a mean over sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum EmptyRows {
+    /// It is left out of numerator and denominator. The default: an empty completion says nothing.
+    #[default]
+    Skip,
+    /// It counts with log-probability 0, as in TRL.
+    Count,
+}
+
+/// How per-item losses become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ItemReduction {
+    /// Weighted mean: divided by the sum of the weights.
+    #[default]
+    Mean,
+    /// Weighted sum: divided by 1.
+    Sum,
+}
+
+/// Reduces per-item losses by their weights.
+///
+/// An item of weight 0 is left out altogether, whatever its loss (NaN included). No item, or none of positive weight,
+/// gives loss 0. Sums run in the dtype of `losses`; the weights are constants.
+///
+/// # Shapes
+/// `losses` and `weights`: `[n]`.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when `weights` and `losses` differ in shape.
+///
+/// # Example
+/// ```
+/// use accordant_ops::reduce::{ItemReduction, reduce_items};
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let losses = Tensor::from_floats([1.0, 5.0, f32::NAN], &device);
+/// let weights = Tensor::from_floats([3.0, 1.0, 0.0], &device);
+/// let reduced = reduce_items(losses, weights, ItemReduction::Mean)?;
+/// assert_eq!(reduced.loss.into_scalar::<f32>(), 2.0); // (3·1 + 1·5) / (3 + 1)
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn reduce_items(losses: Tensor<1>, weights: Tensor<1>, reduction: ItemReduction) -> Result<Reduced> {
+    check_shape("weights", &losses.dims(), &weights.dims())?;
+    let weights = weights.detach();
+    let kept = losses.mask_fill(weights.clone().equal_scalar(0.0), 0.0);
+    let numerator = (kept * weights.clone()).sum();
+    let denominator = match reduction {
+        ItemReduction::Mean => weights.sum(),
+        ItemReduction::Sum => numerator.ones_like(),
+    };
+    Ok(Reduced::new(numerator, denominator))
+}
+
+/// How per-token losses become one number. It changes the method, so it is part of a method's configuration.
+///
+/// With the per-token losses of the tests, `[[1, 2, 3], [6, -, -]]`, these give 3, 4, 6, 2, 1.2 and 12.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Aggregation {
+    /// Every token of the batch counts the same: Σ / tokens (BNPO; DAPO over the whole global batch).
+    TokenMean,
+    /// Every sequence counts the same: mean over sequences of the mean over tokens (GRPO).
+    SequenceMean,
+    /// Mean over sequences of the sum over tokens (REINFORCE, RLOO).
+    SequenceSum,
+    /// Σ over `batch × length`, with a constant maximal completion length (Dr. GRPO).
+    ConstantLength(usize),
+    /// Σ over the number of tokens of the global batch, accumulated or distributed (DAPO, CISPO).
+    GlobalTokens(f64),
+    /// Σ, for callers who normalize themselves.
+    Sum,
+}
+
+/// Reduces per-token losses over the kept positions.
+///
+/// No kept position gives 0. Sums run in the dtype of `values`.
+///
+/// # Shapes
+/// `values` and `mask`: `[batch, seq]`.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when `mask` and `values` differ in shape; [`crate::Error::Domain`] for a constant
+/// length of 0 or a global token count that is not finite and > 0.
+pub fn reduce_tokens(
+    values: Tensor<2>,
+    mask: Tensor<2, Bool>,
+    aggregation: Aggregation,
+    empty_rows: EmptyRows,
+) -> Result<Reduced> {
+    check_shape("mask", &values.dims(), &mask.dims())?;
+    let [batch, _] = values.dims();
+    let dtype = values.dtype();
+    let counts = mask.clone().float().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
+    let sums = values.mask_fill(mask.bool_not(), 0.0).sum_dim(1).squeeze_dim::<1>(1);
+    let rows = || match empty_rows {
+        EmptyRows::Skip => counts.clone().clamp_max(1.0).sum(),
+        EmptyRows::Count => counts.ones_like().sum(),
+    };
+    let constant = |value: f64| counts.clone().sum().mul_scalar(0.0).add_scalar(value);
+    let (numerator, denominator) = match aggregation {
+        Aggregation::TokenMean => (sums.sum(), counts.clone().sum()),
+        Aggregation::SequenceMean => ((sums / counts.clone().clamp_min(1.0)).sum(), rows()),
+        Aggregation::SequenceSum => (sums.sum(), rows()),
+        Aggregation::ConstantLength(length) => {
+            check_domain(length > 0, "length", "at least 1", length as f64)?;
+            (sums.sum(), constant((batch * length) as f64))
+        }
+        Aggregation::GlobalTokens(tokens) => {
+            check_domain(tokens.is_finite() && tokens > 0.0, "tokens", "finite and > 0", tokens)?;
+            (sums.sum(), constant(tokens))
+        }
+        Aggregation::Sum => (sums.sum(), constant(1.0)),
+    };
+    Ok(Reduced::new(numerator, denominator))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn ragged(device: &Device) -> (Tensor<2>, Tensor<2, Bool>) {
+        let values = Tensor::from_floats([[1.0, 2.0, 3.0], [6.0, f32::NAN, f32::INFINITY]], device);
+        let mask = Tensor::from_bool(TensorData::from([[true, true, true], [true, false, false]]), device);
+        (values, mask)
+    }
+
+    #[test]
+    fn aggregations_of_a_ragged_batch_by_hand() {
+        let device = Device::flex();
+        let cases = [
+            (Aggregation::TokenMean, 3.0),          // (1+2+3+6) / 4
+            (Aggregation::SequenceMean, 4.0),       // ((1+2+3)/3 + 6) / 2
+            (Aggregation::SequenceSum, 6.0),        // (6 + 6) / 2
+            (Aggregation::ConstantLength(3), 2.0),  // 12 / (2·3)
+            (Aggregation::GlobalTokens(10.0), 1.2), // 12 / 10
+            (Aggregation::Sum, 12.0),
+        ];
+        for (aggregation, expected) in cases {
+            let (values, mask) = ragged(&device);
+            let loss = reduce_tokens(values, mask, aggregation, EmptyRows::Skip).unwrap().loss.into_scalar::<f32>();
+            assert_eq!(loss, expected, "{aggregation:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_row_is_skipped_or_counted_as_asked() {
+        let device = Device::flex();
+        let values = || Tensor::from_floats([[4.0], [9.0]], &device);
+        let mask = || Tensor::from_bool(TensorData::from([[true], [false]]), &device);
+        let loss =
+            |rows| reduce_tokens(values(), mask(), Aggregation::SequenceMean, rows).unwrap().loss.into_scalar::<f32>();
+        assert_eq!(loss(EmptyRows::Skip), 4.0);
+        assert_eq!(loss(EmptyRows::Count), 2.0);
+    }
+
+    #[test]
+    fn nothing_kept_is_zero_with_zero_gradient() {
+        let device = Device::flex().autodiff();
+        for aggregation in [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::Sum] {
+            let values = Tensor::<2>::from_floats([[1.0, f32::NAN]], &device).require_grad();
+            let mask = Tensor::from_bool(TensorData::from([[false, false]]), &device);
+            let reduced = reduce_tokens(values.clone(), mask, aggregation, EmptyRows::Skip).unwrap();
+            let grads = reduced.loss.backward();
+            assert_eq!(reduced.loss.into_scalar::<f32>(), 0.0);
+            assert_eq!(values.grad(&grads).unwrap().try_to_vec_as::<f32>().unwrap(), [0.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn numerators_and_denominators_add_over_any_split() {
+        let device = Device::flex();
+        let losses = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &device);
+        let weights = Tensor::<1>::from_floats([1.0, 0.0, 2.0, 5.0], &device);
+        let whole = reduce_items(losses.clone(), weights.clone(), ItemReduction::Mean).unwrap();
+        let part = |start, len| {
+            reduce_items(
+                losses.clone().narrow(0, start, len),
+                weights.clone().narrow(0, start, len),
+                ItemReduction::Mean,
+            )
+            .unwrap()
+        };
+        let (a, b) = (part(0, 1), part(1, 3));
+        assert_eq!((a.numerator + b.numerator).into_scalar::<f32>(), whole.numerator.into_scalar::<f32>());
+        assert_eq!((a.denominator + b.denominator).into_scalar::<f32>(), whole.denominator.into_scalar::<f32>());
+        assert_eq!(whole.loss.into_scalar::<f32>(), 27.0 / 8.0); // (1·1 + 2·3 + 5·4) / (1 + 0 + 2 + 5)
+    }
+
+    #[test]
+    fn a_weight_of_zero_hides_nan_from_value_and_gradient() {
+        let device = Device::flex().autodiff();
+        let losses = Tensor::<1>::from_floats([f32::NAN, 3.0], &device).require_grad();
+        let weights = Tensor::from_floats([0.0, 2.0], &device);
+        let reduced = reduce_items(losses.clone(), weights, ItemReduction::Mean).unwrap();
+        let grads = reduced.loss.backward();
+        assert_eq!(reduced.loss.into_scalar::<f32>(), 3.0);
+        assert_eq!(losses.grad(&grads).unwrap().try_to_vec_as::<f32>().unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn senseless_constants_are_errors() {
+        let device = Device::flex();
+        for aggregation in
+            [Aggregation::ConstantLength(0), Aggregation::GlobalTokens(f64::NAN), Aggregation::GlobalTokens(0.0)]
+        {
+            let (values, mask) = ragged(&device);
+            assert!(reduce_tokens(values, mask, aggregation, EmptyRows::Skip).is_err(), "{aggregation:?}");
+        }
+    }
+}
