@@ -1,0 +1,102 @@
+//! What can be wrong with the input of a metric, and the checks that say so.
+
+/// Input that a metric has no answer for: which argument, what came and what was expected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument has no items, so there is nothing to estimate.
+    #[error("`{name}`: expected at least one item, got none")]
+    Empty {
+        /// The argument.
+        name: &'static str,
+    },
+    /// Two arguments that go together item by item have different lengths.
+    #[error("`{name}`: expected {expected} items, one per item of `{other}`, got {got}")]
+    LengthMismatch {
+        /// The argument.
+        name: &'static str,
+        /// The argument it must be as long as.
+        other: &'static str,
+        /// The length of `other`.
+        expected: usize,
+        /// The length of `name`.
+        got: usize,
+    },
+    /// An item is NaN or infinite.
+    #[error("`{name}[{index}]`: expected a finite number, got {got}")]
+    NonFinite {
+        /// The argument.
+        name: &'static str,
+        /// The position of its first such item, from 0.
+        index: usize,
+        /// The item.
+        got: f64,
+    },
+    /// A scalar lies outside its domain (NaN always does).
+    #[error("`{name}`: expected {expected}, got {got}")]
+    Domain {
+        /// The argument.
+        name: &'static str,
+        /// Its domain, in words.
+        expected: &'static str,
+        /// The value it has.
+        got: f64,
+    },
+    /// Every pair is tied and ties are excluded, so no pair is left.
+    #[error("`ties`: excluding ties leaves no pair out of {ties}")]
+    AllTied {
+        /// The number of pairs, all of them tied.
+        ties: usize,
+    },
+    /// Every pair of one group is tied and ties are excluded, so no pair of that group is left.
+    #[error("`ties`: excluding ties leaves no pair out of {ties} in group `{group}`")]
+    GroupAllTied {
+        /// The group.
+        group: String,
+        /// The number of pairs in the group, all of them tied.
+        ties: usize,
+    },
+}
+
+/// A result whose error is [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// [`Error::Empty`] if `values` is empty, [`Error::NonFinite`] at its first NaN or infinity.
+pub(crate) fn check_values(name: &'static str, values: &[f64]) -> Result<()> {
+    if values.is_empty() {
+        return Err(Error::Empty { name });
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(Error::NonFinite { name, index, got: values[index] }),
+        None => Ok(()),
+    }
+}
+
+/// [`Error::LengthMismatch`] unless `name` is as long as `other`.
+pub(crate) fn check_len(name: &'static str, got: usize, other: &'static str, expected: usize) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::LengthMismatch { name, other, expected, got }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_item_and_have_no_full_stop() {
+        let message = |error: Error| error.to_string();
+        assert_eq!(message(Error::Empty { name: "ours" }), "`ours`: expected at least one item, got none");
+        assert_eq!(
+            message(check_len("rejected", 1, "chosen", 2).unwrap_err()),
+            "`rejected`: expected 2 items, one per item of `chosen`, got 1"
+        );
+        assert_eq!(
+            message(check_values("ours", &[0.0, f64::NEG_INFINITY]).unwrap_err()),
+            "`ours[1]`: expected a finite number, got -inf"
+        );
+        assert_eq!(message(Error::AllTied { ties: 3 }), "`ties`: excluding ties leaves no pair out of 3");
+        assert_eq!(
+            message(Error::GroupAllTied { group: "math".into(), ties: 3 }),
+            "`ties`: excluding ties leaves no pair out of 3 in group `math`"
+        );
+    }
+}

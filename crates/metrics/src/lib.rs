@@ -1,0 +1,34 @@
+//! Host-side metrics of preference alignment, each with its interval.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`accuracy`] | how often the chosen response outscores the rejected one, overall and by group |
+//! | [`win_rate`](mod@win_rate) | how often one policy's responses are rewarded above another's |
+//! | [`drift`] | how far a policy has moved from its reference, in nats per sequence |
+//! | [`interval`] | the intervals below all of them: Wilson for shares, Student for means |
+//! | [`estimate`] | [`Estimate`], what every metric returns |
+//! | [`error`] | [`Error`], what every metric says about input that has no answer |
+//!
+//! Start with [`pair_accuracy`] for a reward model and with [`win_rate()`] for a policy.
+//!
+//! Metrics are plain functions of `f64` slices: no tensors, no state, no features. Values that stay on a device while a
+//! model trains (implicit rewards, the KL estimators per token) live in `accordant-ops` and `accordant-objectives`.
+//!
+//! Empty slices, unequal lengths, NaN and infinities are errors that name the argument, and the index where there is
+//! one; nothing is skipped in silence and nothing panics. Items are taken to be independent: several items of one
+//! prompt make every interval here too narrow.
+
+pub mod accuracy;
+mod compare;
+pub mod drift;
+pub mod error;
+pub mod estimate;
+pub mod interval;
+pub mod win_rate;
+
+pub use accuracy::{PairAccuracy, TiePolicy, group_accuracy, pair_accuracy};
+pub use drift::kl_from_samples;
+pub use error::{Error, Result};
+pub use estimate::{CONFIDENCE_LEVEL, Estimate};
+pub use interval::{mean, wilson};
+pub use win_rate::{WinRate, win_rate};
