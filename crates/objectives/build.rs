@@ -1,0 +1,23 @@
+//! Lists the methods that can be chosen by name.
+//!
+//! Every `pub mod x;` of a family's `mod.rs` whose file holds a `pub const METHOD: Method` becomes a line of the
+//! family's table, so that adding a method is one file and one line and there is no registry to keep.
+
+use std::{env, fs, path::Path};
+
+fn main() {
+    let family = Path::new("src/pairwise");
+    println!("cargo::rerun-if-changed={}", family.display());
+    let modules = fs::read_to_string(family.join("mod.rs")).expect("the family's mod.rs is part of the package");
+    let mut table = String::from("&[\n");
+    for line in modules.lines() {
+        let Some(module) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+        let file = fs::read_to_string(family.join(format!("{module}.rs"))).expect("a declared module has its file");
+        if file.contains("pub const METHOD: Method") {
+            table += &format!("    {module}::METHOD,\n");
+        }
+    }
+    table += "]\n";
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
+    fs::write(Path::new(&out).join("pairwise_methods.rs"), table).expect("OUT_DIR is writable");
+}

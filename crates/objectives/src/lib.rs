@@ -1,0 +1,34 @@
+//! Policy objectives for preference alignment.
+//!
+//! One module for each kind of data a method learns from, one file for each method:
+//!
+//! | module | data | start with |
+//! |---|---|---|
+//! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
+//!
+//! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
+//! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
+//! loops that train on them live in `accordant-train`.
+//!
+//! # Example
+//! A policy that still equals its reference loses ln 2 on every pair:
+//! ```
+//! use accordant_objectives::pairwise::{PairBatch, PairLogps, PairwiseObjective, dpo::DpoConfig};
+//! use accordant_ops::SequenceLogps;
+//! use burn::tensor::{Device, Tensor};
+//!
+//! let device = Device::flex();
+//! let logps = |sums: [f32; 2]| SequenceLogps::new(Tensor::from_floats(sums, &device), Tensor::ones([2], &device));
+//! let policy = PairLogps::new(logps([-3.0, -5.0])?, logps([-4.0, -1.0])?)?;
+//! let batch = PairBatch::new(policy.clone()).with_reference(policy)?;
+//! let output = DpoConfig::new().init()?.forward(&batch)?;
+//! assert_eq!(output.reduce()?.loss.into_scalar::<f32>(), 2f32.ln());
+//! # Ok::<(), accordant_objectives::Error>(())
+//! ```
+
+pub mod error;
+pub mod options;
+pub mod pairwise;
+
+pub use error::{Error, Result};
+pub use options::Options;

@@ -1,0 +1,221 @@
+//! f-DPO: DPO under another divergence from the reference.
+//!
+//! **Paper:** Beyond Reverse KL: Generalizing Direct Preference Optimization with Diverse Divergence Constraints (2023),
+//! 2309.16240.
+//! **Use when:** reverse KL is too mode-seeking (forward KL, α) or a bounded score is wanted (Jensen-Shannon).
+//! **Deviations:** the exponents of forward KL and α are clamped (`exponent_max`), so that every finite input has a
+//! finite loss; TRL clamps α at 80 and forward KL not at all.
+
+use accordant_ops::{check_domain, stable};
+use burn::{config::Config, tensor::Tensor};
+
+use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta, dpo::dpo_loss};
+use crate::Result;
+
+/// The divergence whose derivative scores a log-ratio. All scores are strictly increasing and 0 at 0.
+#[derive(Config, Debug, Copy, PartialEq)]
+pub enum Divergence {
+    /// `g(d) = d`: DPO.
+    ReverseKl,
+    /// `g(d) = 1 − e^{−d}`: punishes `d ≪ 0` hard.
+    ForwardKl,
+    /// `g(d) = ln 2 + log σ(d)`: saturates at ln 2.
+    JensenShannon,
+    /// `g(d) = (1 − e^{−αd})/α` in the authors' convention, α finite and not 0; α = 1 is forward KL, α → 0 reverse KL.
+    /// TRL's `f_alpha_divergence_coef` is `1 − α`: see [`Divergence::from_trl_coef`].
+    Alpha(f64),
+}
+
+impl Divergence {
+    /// The α divergence for TRL's coefficient `a = 1 − α`; reverse KL within 1e-6 of its limit `a = 1`, as there.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_objectives::pairwise::f_dpo::Divergence;
+    /// assert_eq!(Divergence::from_trl_coef(0.25), Divergence::Alpha(0.75));
+    /// assert_eq!(Divergence::from_trl_coef(1.0), Divergence::ReverseKl);
+    /// ```
+    pub fn from_trl_coef(a: f64) -> Self {
+        if (a - 1.0).abs() < 1e-6 { Self::ReverseKl } else { Self::Alpha(1.0 - a) }
+    }
+
+    /// The score `g(d)` of summed log-ratios, elementwise; exponents above `exponent_max` are clamped and carry no
+    /// gradient. `None` takes [`stable::exponent_max`] of the dtype.
+    ///
+    /// # Errors
+    /// A domain error when `exponent_max` is not finite and > 0.
+    pub fn score(self, log_ratios: Tensor<1>, exponent_max: Option<f64>) -> Result<Tensor<1>> {
+        let max = exponent_max.unwrap_or_else(|| stable::exponent_max(log_ratios.dtype()));
+        let expm1 = |exponent| Ok::<_, accordant_ops::Error>(stable::expm1(stable::cap_exponent(exponent, Some(max))?));
+        Ok(match self {
+            Self::ReverseKl => log_ratios,
+            Self::ForwardKl => -expm1(-log_ratios)?,
+            Self::JensenShannon => stable::log_sigmoid(log_ratios) + std::f64::consts::LN_2,
+            Self::Alpha(alpha) => -expm1(log_ratios * -alpha)? / alpha,
+        })
+    }
+}
+
+/// f-DPO losses, one per pair: DPO's loss of scored log-ratios.
+///
+/// ```text
+/// loss = dpo(β, g(d_w), g(d_l)),   g(d) = f'(e^d) up to a constant        (eq. 9)
+/// ```
+///
+/// # Shapes
+/// `ratios`: two `[n]` of **summed** log-ratios; the result is `[n]`. Policy = reference gives ln 2.
+///
+/// # Errors
+/// As [`Divergence::score`].
+///
+/// # Example
+/// ```
+/// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, f_dpo::{Divergence, f_dpo_loss}};
+/// use accordant_ops::SequenceLogps;
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let one = |x: f32| Tensor::<1>::from_floats([x], &device);
+/// let logps = |x| SequenceLogps::new(one(x), one(1.0));
+/// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
+/// // Forward KL: g(ln 2) = 1/2 and g(0) = 0, so h = 1/2.
+/// let ratios = LogRatios { chosen: one(2f32.ln()), rejected: one(0.0) };
+/// let loss = f_dpo_loss(&batch, ratios, Divergence::ForwardKl, 1.0, 0.0, None)?.into_scalar::<f32>();
+/// assert!((loss - (1.0 + (-0.5f32).exp()).ln()).abs() < 1e-6);
+/// # Ok::<(), accordant_objectives::Error>(())
+/// ```
+#[doc(alias = "2309.16240")]
+#[doc(alias = "Beyond Reverse KL: Generalizing Direct Preference Optimization with Diverse Divergence Constraints")]
+pub fn f_dpo_loss(
+    batch: &PairBatch,
+    ratios: LogRatios,
+    divergence: Divergence,
+    beta: f64,
+    label_smoothing: f64,
+    exponent_max: Option<f64>,
+) -> Result<Tensor<1>> {
+    let score = |d| divergence.score(d, exponent_max);
+    let scores = LogRatios { chosen: score(ratios.chosen)?, rejected: score(ratios.rejected)? };
+    Ok(dpo_loss(batch, scores, beta, label_smoothing))
+}
+
+/// Configuration of [`FDpo`].
+#[derive(Config, Debug, PartialEq)]
+pub struct FDpoConfig {
+    /// Strength of the pull towards the reference, finite and > 0. 0.1: the paper's section 5, as in DPO.
+    #[config(default = 0.1)]
+    pub beta: f64,
+    /// The divergence. Jensen-Shannon: the paper's best compromise of reward and diversity.
+    #[config(default = "Divergence::JensenShannon")]
+    pub divergence: Divergence,
+    /// Probability ε that a label is wrong, in `[0, 0.5)`. 0: the paper's loss.
+    #[config(default = 0.0)]
+    pub label_smoothing: f64,
+    /// Largest exponent of forward KL and α, finite and > 0; by dtype when absent (see [`Divergence::score`]).
+    pub exponent_max: Option<f64>,
+}
+
+impl FDpoConfig {
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// A domain error naming the field.
+    pub fn init(&self) -> Result<FDpo> {
+        check_beta(self.beta)?;
+        let eps = self.label_smoothing;
+        check_domain((0.0..0.5).contains(&eps), "label_smoothing", "in [0, 0.5)", eps)?;
+        if let Divergence::Alpha(alpha) = self.divergence {
+            check_domain(alpha.is_finite() && alpha != 0.0, "divergence.Alpha", "finite and not 0", alpha)?;
+        }
+        if let Some(limit) = self.exponent_max {
+            check_domain(limit.is_finite() && limit > 0.0, "exponent_max", "finite and > 0", limit)?;
+        }
+        Ok(FDpo { config: self.clone() })
+    }
+}
+
+/// The f-DPO objective; see [`f_dpo_loss`]. Rewards are `beta` times the plain log-ratio, as TRL logs them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FDpo {
+    config: FDpoConfig,
+}
+
+/// `f_dpo` by name.
+pub const METHOD: Method = Method {
+    name: "f_dpo",
+    title: "Direct Preference Optimization under an f-divergence",
+    build: |options| Ok(Box::new(options.apply("f_dpo", FDpoConfig::new())?.init()?)),
+};
+
+impl PairwiseObjective for FDpo {
+    fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
+        let FDpoConfig { beta, divergence, label_smoothing, exponent_max } = self.config;
+        let ratios = batch.log_ratios("f_dpo")?;
+        let losses = f_dpo_loss(batch, ratios, divergence, beta, label_smoothing, exponent_max)?;
+        Ok(PairOutput::new(losses, batch, beta))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::DType;
+
+    use super::*;
+    use crate::pairwise::tests::{column, spec_batch, tensor};
+
+    fn value(divergence: Divergence) -> f64 {
+        let objective = FDpoConfig::new().with_divergence(divergence).init().unwrap();
+        column(&objective.forward(&spec_batch()).unwrap().losses)[0]
+    }
+
+    #[test]
+    fn values_by_hand() {
+        // Forward KL: g(1) − g(−0.5) = (1 − e^−1) − (1 − e^0.5) = 1.280842; h = 0.1280842.
+        assert!((value(Divergence::ForwardKl) - 0.6311543836).abs() < 1e-10);
+        assert!((value(Divergence::JensenShannon) - 0.6606521625).abs() < 1e-10);
+        assert!((value(Divergence::Alpha(0.5)) - 0.6276909471).abs() < 1e-10);
+    }
+
+    #[test]
+    fn the_limits_are_dpo_and_forward_kl() {
+        assert!((value(Divergence::ReverseKl) - 0.6209570478).abs() < 1e-10);
+        assert!((value(Divergence::Alpha(1e-6)) - 0.6209570478).abs() < 1e-6, "α → 0 is DPO to O(α)");
+        assert!((value(Divergence::Alpha(1.0)) - value(Divergence::ForwardKl)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn extreme_log_ratios_are_finite_and_a_clamped_one_has_no_gradient() {
+        let device = burn::tensor::Device::flex().autodiff();
+        for divergence in [Divergence::ForwardKl, Divergence::JensenShannon, Divergence::Alpha(0.5)] {
+            for d in [-1e4, -800.0, 800.0, 1e4] {
+                let d = Tensor::<1>::from_data([d], (&device, DType::F64)).require_grad();
+                let score = divergence.score(d.clone(), None).unwrap();
+                assert!(column(&score)[0].is_finite(), "{divergence:?}");
+                let grad = column(&d.grad(&score.backward()).unwrap())[0];
+                assert!(grad.is_finite() && grad >= 0.0, "{divergence:?}: {grad}");
+            }
+        }
+        let d = Tensor::<1>::from_data([-90.0], (&device, DType::F64)).require_grad();
+        let score = Divergence::ForwardKl.score(d.clone(), Some(80.0)).unwrap();
+        assert_eq!(column(&d.grad(&score.backward()).unwrap())[0], 0.0);
+    }
+
+    #[test]
+    fn scores_increase_and_vanish_at_zero() {
+        for divergence in [Divergence::ForwardKl, Divergence::JensenShannon, Divergence::Alpha(-0.5)] {
+            let scores = column(&divergence.score(tensor(&[-3.0, -1e-9, 0.0, 1e-9, 3.0]), None).unwrap());
+            assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{divergence:?}: {scores:?}");
+            assert!(scores[2].abs() < 1e-15, "{divergence:?}");
+        }
+    }
+
+    #[test]
+    fn senseless_settings_are_refused_by_name() {
+        for alpha in [0.0, f64::NAN, f64::INFINITY] {
+            assert!(FDpoConfig::new().with_divergence(Divergence::Alpha(alpha)).init().is_err());
+        }
+        let error = FDpoConfig::new().with_exponent_max(Some(0.0)).init().unwrap_err().to_string();
+        assert!(error.starts_with("`exponent_max`"), "{error}");
+        assert!(FDpoConfig::new().with_beta(f64::NAN).init().is_err());
+        assert!(FDpoConfig::new().with_label_smoothing(0.5).init().is_err());
+    }
+}
