@@ -1,0 +1,237 @@
+//! Anthropic HH-RLHF: pairs of whole transcripts that share a conversation and part at the last answer.
+//!
+//! **Paper:** Training a Helpful and Harmless Assistant with Reinforcement Learning from Human Feedback (2022),
+//! 2204.05862.
+//! **Format:** JSON Lines, mostly gzip; each row has `chosen` and `rejected`, both a string of turns, each opened by a
+//! blank line and `Human:` or `Assistant:`.
+//! **Deviations:** rows that part before the last answer are rejected. Loaders that split at the last `Assistant:` make
+//! pairs with two different prompts of them, and loaders that take the common prefix of characters cut into answers
+//! that begin alike.
+
+use std::path::Path;
+
+use crate::{
+    error::Result,
+    read::{LoadOptions, read_jsonl},
+    record::{Message, Pair, Provenance, Role},
+    report::{Code, LoadReport, Reason, Warning},
+};
+
+const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:", Role::Assistant)];
+
+/// Splits a transcript into turns.
+///
+/// A turn starts at a blank line and a marker; the words without the blank line are text. One space after the marker
+/// belongs to it, all else to the turn, trailing white space too. Turns may be empty.
+///
+/// # Errors
+/// [`Code::Empty`] for a blank transcript, [`Code::PromptMismatch`] if anything stands before the first marker.
+///
+/// # Example
+/// ```
+/// use accordant_data::{Role, hh_rlhf::parse_transcript};
+/// let turns = parse_transcript("\n\nHuman: Hi.\nHuman: is a word\n\nAssistant:  Hello. ")?;
+/// assert_eq!((turns[0].role, &turns[0].content[..]), (Role::User, "Hi.\nHuman: is a word"));
+/// assert_eq!((turns[1].role, &turns[1].content[..]), (Role::Assistant, " Hello. "));
+/// # Ok::<(), accordant_data::report::Reason>(())
+/// ```
+pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason> {
+    if text.trim().is_empty() {
+        return Err(Reason::new(Code::Empty, "an empty transcript"));
+    }
+    // Each marker is searched once over the whole text, so that the time is linear whatever the text holds.
+    let found =
+        |(marker, role): (&'static str, Role)| text.match_indices(marker).map(move |(at, _)| (at, marker, role));
+    let mut markers: Vec<_> = MARKERS.into_iter().flat_map(found).collect();
+    markers.sort_unstable_by_key(|&(at, ..)| at);
+    if markers.first().is_none_or(|&(at, ..)| at > 0) {
+        return Err(Reason::new(Code::PromptMismatch, "expected a blank line and `Human:` at the beginning"));
+    }
+    let ends = markers.iter().skip(1).map(|&(at, ..)| at).chain([text.len()]);
+    let turn = |(&(at, marker, role), end): (&(usize, &str, Role), usize)| {
+        let content = &text[at + marker.len()..end];
+        Message::new(role, content.strip_prefix(' ').unwrap_or(content))
+    };
+    Ok(markers.iter().zip(ends).map(turn).collect())
+}
+
+/// Makes a pair of two transcripts: the turns they share are the prompt, the last answer of each is its completion.
+///
+/// # Errors
+/// The first that holds decides the code:
+/// 1. `chosen`, then `rejected`: what [`parse_transcript`] says; [`Code::PromptMismatch`] if the first turn is not the
+///    human's; [`Code::NoAssistant`] if the last is not the assistant's; [`Code::Empty`] if the last is blank.
+/// 2. [`Code::PromptMismatch`] if no turn is shared; [`Code::Identical`] if all are; [`Code::Prefix`] if one transcript
+///    is all of the other's beginning.
+/// 3. [`Code::DivergeAtUser`] if they part at a turn of the human; [`Code::DivergentTurns`] if they part before the
+///    last answer of either.
+/// 4. What [`Pair::new`] says: answers that differ in trailing white space only, or a blank prompt.
+///
+/// # Example
+/// ```
+/// use accordant_data::{Code, Text, hh_rlhf::pair_from_row};
+/// let pair = pair_from_row("\n\nHuman: Hi.\n\nAssistant: I am well.", "\n\nHuman: Hi.\n\nAssistant: I am not.")?;
+/// // Both answers begin with "I am ", which is no part of the prompt.
+/// assert_eq!(pair.prompt.as_messages().unwrap().len(), 1);
+/// assert_eq!(pair.rejected.as_messages().unwrap()[0].content, "I am not.");
+/// let reason = pair_from_row("\n\nHuman: Hi.\n\nAssistant: ", "\n\nHuman: Hi.\n\nAssistant: Hi.").unwrap_err();
+/// assert_eq!(reason.to_string(), "E_EMPTY: field `chosen`: the last answer is empty");
+/// # Ok::<(), accordant_data::report::Reason>(())
+/// ```
+pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, Reason> {
+    let (mut chosen, mut rejected) = (transcript("chosen", chosen)?, transcript("rejected", rejected)?);
+    let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
+    let (chosen_left, rejected_left) = (chosen.len() - shared, rejected.len() - shared);
+    let part = format!("the transcripts of {} and {} turns part after {shared}", chosen.len(), rejected.len());
+    if shared == 0 {
+        return Err(Reason::new(Code::PromptMismatch, "the transcripts share no turn"));
+    }
+    if chosen_left == 0 && rejected_left == 0 {
+        return Err(Reason::new(Code::Identical, "`chosen` and `rejected` are the same"));
+    }
+    if chosen_left == 0 || rejected_left == 0 {
+        return Err(Reason::new(Code::Prefix, format!("one side is the other's beginning: {part}")));
+    }
+    if chosen[shared].role != Role::Assistant || rejected[shared].role != Role::Assistant {
+        return Err(Reason::new(Code::DivergeAtUser, format!("{part}, at a turn of the human")));
+    }
+    if chosen_left > 1 || rejected_left > 1 {
+        return Err(Reason::new(Code::DivergentTurns, format!("{part}, before the last answer")));
+    }
+    let answers = (chosen.split_off(shared), rejected.split_off(shared));
+    Pair::new(chosen, answers.0, answers.1)
+}
+
+fn transcript(field: &str, text: &str) -> std::result::Result<Vec<Message>, Reason> {
+    let wrong = |code: Code, message: &str| Reason::field(code, field, message).with_excerpt(text);
+    let turns = parse_transcript(text).map_err(|reason| wrong(reason.code, &reason.message))?;
+    if turns.first().is_none_or(|first| first.role != Role::User) {
+        return Err(wrong(Code::PromptMismatch, "the first turn is not the human's"));
+    }
+    match turns.last() {
+        Some(last) if last.role != Role::Assistant => {
+            Err(wrong(Code::NoAssistant, "the last turn is not the assistant's"))
+        }
+        Some(last) if last.content.trim().is_empty() => Err(wrong(Code::Empty, "the last answer is empty")),
+        _ => Ok(turns),
+    }
+}
+
+/// Reads one file of HH-RLHF. The group of every pair is the subset, such as `helpful-base`, as the path names it:
+/// `helpful-base.train.jsonl.gz` or `helpful-base/train.jsonl.gz`. Another name: [`read_hh_rlhf_as`].
+///
+/// # Errors
+/// Those of [`read_jsonl`]; [`pair_from_row`] says which rows are rejected.
+pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
+    let (group, _) = names(path.as_ref());
+    read_hh_rlhf_as(path, &group, options)
+}
+
+/// [`read_hh_rlhf`] with a name of your own for the group.
+///
+/// Each pair is conversational, has the id `<subset>.<split>:<record>`, and keeps what else the row holds in `meta`.
+/// Pairs with consecutive turns of one speaker are kept and counted under [`Warning::Alternation`]; the prompt of such
+/// a pair may end with a turn of the assistant.
+///
+/// # Errors
+/// Those of [`read_hh_rlhf`].
+pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
+    let (_, source) = names(path.as_ref());
+    read_jsonl(path, options, |mut row| {
+        let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
+        let mut pair = pair_from_row(&chosen, &rejected)?;
+        if repeats_a_speaker(&pair) {
+            row.warn(Warning::Alternation);
+        }
+        let (line, record_index) = (row.line, row.record_index);
+        let (file, source) = (row.file.to_string_lossy().into_owned(), source.clone());
+        pair.id = format!("{source}:{record_index}");
+        pair.group = Some(group.into());
+        pair.provenance = Some(Provenance { source, file, line, record_index });
+        pair.meta = row.fields;
+        Ok(pair)
+    })
+}
+
+/// Whether two consecutive turns are one speaker's. Both completions start with the assistant, so one is enough.
+fn repeats_a_speaker(pair: &Pair) -> bool {
+    let turns = [&pair.prompt, &pair.chosen].into_iter().filter_map(|text| text.as_messages()).flatten();
+    let roles: Vec<_> = turns.map(|turn| turn.role).collect();
+    roles.windows(2).any(|two| two[0] == two[1])
+}
+
+/// The subset and the source (subset and split) that a path names.
+fn names(path: &Path) -> (String, String) {
+    let name =
+        |path: Option<&std::ffi::OsStr>| path.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = name(path.file_name());
+    let stem = file.strip_suffix(".gz").unwrap_or(&file);
+    let stem = [".jsonl", ".ndjson", ".json"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+    let folder = name(path.parent().and_then(Path::file_name));
+    if matches!(stem, "train" | "test") && !folder.is_empty() {
+        return (folder.clone(), format!("{folder}.{stem}"));
+    }
+    (stem.split('.').next().unwrap_or(stem).into(), stem.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(chosen: &str, rejected: &str) -> &'static str {
+        pair_from_row(chosen, rejected).map_or_else(|reason| reason.code.as_str(), |_| "ok")
+    }
+
+    #[test]
+    fn every_code_has_its_row() {
+        let yes = "\n\nHuman: q\n\nAssistant: yes";
+        assert_eq!(code(yes, "\n\nHuman: q\n\nAssistant: no"), "ok");
+        assert_eq!(code(yes, yes), "E_IDENTICAL");
+        assert_eq!(code(yes, &format!("{yes} \n")), "E_IDENTICAL");
+        assert_eq!(code(yes, "\n\nHuman: q\n\nAssistant: "), "E_EMPTY");
+        assert_eq!(code(yes, ""), "E_EMPTY");
+        assert_eq!(code("\n\nHuman: \n\nAssistant: a", "\n\nHuman: \n\nAssistant: b"), "E_EMPTY");
+        assert_eq!(code(yes, "\n\nHuman: other\n\nAssistant: yes"), "E_PROMPT_MISMATCH");
+        assert_eq!(code(yes, "\n\nAssistant: yes"), "E_PROMPT_MISMATCH");
+        assert_eq!(code(yes, "Human: q\n\nAssistant: yes"), "E_PROMPT_MISMATCH");
+        assert_eq!(code(yes, "no marker at all"), "E_PROMPT_MISMATCH");
+        assert_eq!(code(yes, "\n\nHuman: q"), "E_NO_ASSISTANT");
+        assert_eq!(code(yes, &format!("{yes}\n\nHuman: q\n\nAssistant: b")), "E_PREFIX");
+        let (a, b) = (format!("{yes}\n\nHuman: a\n\nAssistant: a"), format!("{yes}\n\nHuman: b\n\nAssistant: a"));
+        assert_eq!(code(&a, &b), "E_DIVERGE_AT_USER");
+        assert_eq!(code(&a, "\n\nHuman: q\n\nAssistant: no"), "E_DIVERGENT_TURNS");
+    }
+
+    #[test]
+    fn an_empty_answer_decides_before_equality_and_divergence() {
+        let empty = "\n\nHuman: q\n\nAssistant: ";
+        assert_eq!(code(empty, empty), "E_EMPTY");
+        assert_eq!(code("\n\nHuman: q\n\nAssistant: a\n\nHuman: r\n\nAssistant:", empty), "E_EMPTY");
+    }
+
+    #[test]
+    fn markers_take_one_space_and_need_their_blank_line() {
+        let text = "\n\nHuman:a\n\nAssistant:  b \nHuman: c\n\n\nHuman: \n\nAssistant: d\n\nAssistant:";
+        let turns = parse_transcript(text).unwrap();
+        let contents: Vec<_> = turns.iter().map(|turn| &turn.content[..]).collect();
+        assert_eq!(contents, ["a", " b \nHuman: c\n", "", "d", ""]);
+        assert_eq!(turns[4].role, Role::Assistant);
+        // Three newlines at the very beginning: the first is text before the first marker.
+        assert_eq!(parse_transcript("\n\n\nHuman: a").unwrap_err().code, Code::PromptMismatch);
+    }
+
+    #[test]
+    fn a_transcript_full_of_one_marker_takes_linear_time() {
+        let many = "\n\nHuman:".repeat(1_000_000);
+        assert_eq!(parse_transcript(&many).unwrap().len(), 1_000_000);
+    }
+
+    #[test]
+    fn the_path_names_subset_and_split() {
+        let of = |path: &str| names(Path::new(path));
+        assert_eq!(of("x/helpful-base.train.jsonl.gz"), ("helpful-base".into(), "helpful-base.train".into()));
+        assert_eq!(of("x/harmless-base/test.jsonl.gz"), ("harmless-base".into(), "harmless-base.test".into()));
+        assert_eq!(of("train.jsonl"), ("train".into(), "train".into()));
+        assert_eq!(of("mine"), ("mine".into(), "mine".into()));
+    }
+}

@@ -1,0 +1,50 @@
+//! Preference data: records, readers, token ids, batches, and a synthetic world with known preferences.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`record`], [`text`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
+//! | [`hh_rlhf`] | Anthropic HH-RLHF |
+//! | [`read`], [`row`] | JSON Lines: the loop, its options, and the seam for a reader of your own |
+//! | [`lines`] | lines of plain and gzip files in bounded memory |
+//! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
+//! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
+//! | [`collate`] | batches as burn tensors (feature `tensors`) |
+//! | [`order`] | seeded orders and random streams |
+//! | [`world`] | the synthetic world |
+//! | [`report`], [`code`] | [`LoadReport`], [`report::Reject`] and the codes they count by |
+//!
+//! Start with [`hh_rlhf::read_hh_rlhf`], or with [`read::read_jsonl`] for a format that is not here.
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `tensors` | [`collate`], with burn | yes |
+//! | `tokenizers` | [`tokenize`], with the crate of that name | no |
+//!
+//! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
+//! file holds makes a reader panic.
+
+pub mod code;
+#[cfg(feature = "tensors")]
+pub mod collate;
+pub mod error;
+pub mod hh_rlhf;
+pub mod lines;
+pub mod order;
+pub mod read;
+pub mod record;
+pub mod report;
+pub mod row;
+pub mod text;
+#[cfg(feature = "tokenizers")]
+pub mod tokenize;
+pub mod tokens;
+pub mod world;
+
+pub use code::{Code, Warning};
+pub use error::{Error, Result};
+pub use hh_rlhf::{read_hh_rlhf, read_hh_rlhf_as};
+pub use read::{LoadOptions, OnReject};
+pub use record::{Pair, Provenance};
+pub use report::LoadReport;
+pub use row::Row;
+pub use text::{Message, Role, Text};

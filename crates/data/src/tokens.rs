@@ -1,0 +1,319 @@
+//! Token ids of pairs, and their truncation.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Error, Result, report::Reason};
+
+/// A pair as token ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenPair {
+    /// The record's id.
+    pub id: String,
+    /// The prompt, shared by both completions; never scored.
+    pub prompt: Vec<u32>,
+    /// The preferred completion.
+    pub chosen: Vec<u32>,
+    /// The other completion.
+    pub rejected: Vec<u32>,
+    /// Sample weight.
+    pub weight: f64,
+    /// Target margin, if the record has one.
+    pub margin: Option<f64>,
+    /// Probability that the label is right, if the record has one.
+    pub label_prob: Option<f64>,
+    /// Who judged.
+    pub group: Option<String>,
+}
+
+/// Which end of prompt and completion together is cut off when they are too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overflow {
+    /// The end of the completion.
+    KeepStart,
+    /// The start of the prompt, by as much as the longer completion needs: both keep the same prompt. A completion that
+    /// is too long by itself is [`Code::TooLong`]; limit completions to avoid it.
+    KeepEnd,
+    /// Neither: the pair is rejected as [`Code::TooLong`].
+    Drop,
+}
+
+/// Limits on the number of tokens, applied to unpadded ids in the order of the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truncation {
+    /// A completion is cut to this, keeping its start.
+    pub max_completion_length: Option<usize>,
+    /// A prompt is cut to this, keeping its end, where the question usually is.
+    pub max_prompt_length: Option<usize>,
+    /// Prompt and completion together are cut to this.
+    pub max_length: usize,
+    /// How they are.
+    pub overflow: Overflow,
+}
+
+impl Truncation {
+    /// Cuts prompts at their start and nothing else.
+    pub const fn keep_end(max_length: usize) -> Self {
+        Self { max_completion_length: None, max_prompt_length: None, max_length, overflow: Overflow::KeepEnd }
+    }
+
+    /// Checks that the limits leave room for a prompt and a completion of one token each.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] naming the limit.
+    pub fn validate(&self) -> Result<()> {
+        let check = |name, least: usize, value: Option<usize>| match value {
+            Some(got) if got < least => {
+                let expected = if least == 2 {
+                    "at least 2 tokens, one of prompt and one of completion"
+                } else {
+                    "at least 1 token"
+                };
+                Err(Error::Domain { name, expected, got: got as f64 })
+            }
+            _ => Ok(()),
+        };
+        check("max_completion_length", 1, self.max_completion_length)?;
+        check("max_prompt_length", 1, self.max_prompt_length)?;
+        check("max_length", 2, Some(self.max_length))
+    }
+
+    /// Cuts a pair to the limits, and says what it cut.
+    ///
+    /// # Errors
+    /// [`Code::PromptFills`] when no token of a completion would remain, [`Code::TooLong`] as [`Overflow`] says, and
+    /// [`Code::EmptyAfterTruncation`] for a side that has no token to begin with.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_data::{Code, tokens::{Overflow, Truncation}};
+    /// let cut = |max_length, overflow| {
+    ///     let (mut prompt, mut chosen, mut rejected) = (vec![1, 2, 3], vec![4, 5], vec![6]);
+    ///     let limits = Truncation { overflow, ..Truncation::keep_end(max_length) };
+    ///     limits.apply(&mut prompt, &mut chosen, &mut rejected).map(|_| (prompt, chosen, rejected))
+    /// };
+    /// assert_eq!(cut(4, Overflow::KeepStart).unwrap(), (vec![1, 2, 3], vec![4], vec![6]));
+    /// assert_eq!(cut(4, Overflow::KeepEnd).unwrap(), (vec![2, 3], vec![4, 5], vec![6]));
+    /// assert_eq!(cut(3, Overflow::KeepStart).unwrap_err().code, Code::PromptFills);
+    /// ```
+    pub fn apply(&self, prompt: &mut Vec<u32>, chosen: &mut Vec<u32>, rejected: &mut Vec<u32>) -> Result<Cut, Reason> {
+        let before = [prompt.len(), chosen.len(), rejected.len()];
+        if before.contains(&0) {
+            let message =
+                format!("prompt, chosen and rejected have {}, {} and {} tokens", before[0], before[1], before[2]);
+            return Err(Reason::new(Code::EmptyAfterTruncation, message));
+        }
+        if let Some(max) = self.max_completion_length {
+            chosen.truncate(max);
+            rejected.truncate(max);
+        }
+        if let Some(max) = self.max_prompt_length {
+            prompt.drain(..prompt.len().saturating_sub(max));
+        }
+        let longest = chosen.len().max(rejected.len());
+        if prompt.len() + longest > self.max_length {
+            let too_long = || {
+                let message = format!(
+                    "{} tokens of prompt and {longest} of completion, expected at most {} together",
+                    prompt.len(),
+                    self.max_length
+                );
+                Reason::new(Code::TooLong, message)
+            };
+            match self.overflow {
+                Overflow::Drop => return Err(too_long()),
+                Overflow::KeepEnd if longest >= self.max_length => return Err(too_long()),
+                Overflow::KeepEnd => {
+                    prompt.drain(..prompt.len() + longest - self.max_length);
+                }
+                Overflow::KeepStart if prompt.len() >= self.max_length => {
+                    let message =
+                        format!("the prompt alone has {} tokens, expected below {}", prompt.len(), self.max_length);
+                    return Err(Reason::new(Code::PromptFills, message));
+                }
+                Overflow::KeepStart => {
+                    chosen.truncate(self.max_length - prompt.len());
+                    rejected.truncate(self.max_length - prompt.len());
+                }
+            }
+        }
+        Ok(Cut {
+            prompt: prompt.len() < before[0],
+            chosen: chosen.len() < before[1],
+            rejected: rejected.len() < before[2],
+        })
+    }
+}
+
+/// Which parts of a pair were cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// The prompt.
+    pub prompt: bool,
+    /// The chosen completion.
+    pub chosen: bool,
+    /// The rejected completion.
+    pub rejected: bool,
+}
+
+/// What tokenization did with every record. Displays as a small table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TokenReport {
+    /// Records tokenized.
+    pub records: usize,
+    /// Pairs that came out.
+    pub pairs: usize,
+    /// Records rejected, by code.
+    pub rejected: BTreeMap<Code, usize>,
+    /// Pairs whose prompt was cut.
+    pub truncated_prompts: usize,
+    /// Chosen completions that were cut.
+    pub truncated_chosen: usize,
+    /// Rejected completions that were cut.
+    pub truncated_rejected: usize,
+    /// Lengths of the prompts that came out.
+    pub prompt_lengths: Vec<usize>,
+    /// Lengths of the chosen completions that came out.
+    pub chosen_lengths: Vec<usize>,
+    /// Lengths of the rejected completions that came out.
+    pub rejected_lengths: Vec<usize>,
+}
+
+impl TokenReport {
+    /// Counts a pair that came out.
+    pub fn add(&mut self, pair: &TokenPair, cut: Cut) {
+        self.records += 1;
+        self.pairs += 1;
+        self.truncated_prompts += usize::from(cut.prompt);
+        self.truncated_chosen += usize::from(cut.chosen);
+        self.truncated_rejected += usize::from(cut.rejected);
+        self.prompt_lengths.push(pair.prompt.len());
+        self.chosen_lengths.push(pair.chosen.len());
+        self.rejected_lengths.push(pair.rejected.len());
+    }
+
+    /// Counts a record that was rejected.
+    pub fn reject(&mut self, code: Code) {
+        self.records += 1;
+        *self.rejected.entry(code).or_default() += 1;
+    }
+
+    /// Share of pairs whose chosen completion is the longer one in tokens, ties one half; none without a pair.
+    pub fn longer_is_chosen(&self) -> Option<f64> {
+        let score = |(chosen, rejected): (&usize, &usize)| match chosen.cmp(rejected) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        };
+        let total: f64 = self.chosen_lengths.iter().zip(&self.rejected_lengths).map(score).sum();
+        (self.pairs > 0).then(|| total / self.pairs as f64)
+    }
+}
+
+/// Quantiles by linear interpolation (type 7).
+fn quantile(sorted: &[usize], p: f64) -> f64 {
+    let h = (sorted.len() - 1) as f64 * p;
+    let (low, high) = (sorted[h.floor() as usize] as f64, sorted[h.ceil() as usize] as f64);
+    low + (high - low) * (h - h.floor())
+}
+
+impl fmt::Display for TokenReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  pairs tokenized       {:>6} of {}", self.pairs, self.records)?;
+        for (code, count) in &self.rejected {
+            writeln!(f, "  {:<21} {count:>6}", code.as_str())?;
+        }
+        writeln!(f, "  prompts truncated     {:>6}", self.truncated_prompts)?;
+        writeln!(f, "  chosen truncated      {:>6}", self.truncated_chosen)?;
+        writeln!(f, "  rejected truncated    {:>6}", self.truncated_rejected)?;
+        if self.pairs == 0 {
+            return Ok(());
+        }
+        writeln!(f, "  tokens                   min     5%    25%    50%    75%    95%    max")?;
+        let parts =
+            [("prompt", &self.prompt_lengths), ("chosen", &self.chosen_lengths), ("rejected", &self.rejected_lengths)];
+        for (name, lengths) in parts {
+            let mut sorted = lengths.clone();
+            sorted.sort_unstable();
+            write!(f, "    {name:<18}")?;
+            for p in [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0] {
+                write!(f, " {:>6.0}", quantile(&sorted, p))?;
+            }
+            writeln!(f)?;
+        }
+        let share = self.longer_is_chosen().unwrap_or(0.5);
+        write!(f, "  longer side is chosen {:>5.1}%", 100.0 * share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(limits: &Truncation) -> Result<(Vec<u32>, Vec<u32>, Vec<u32>, Cut), Reason> {
+        let (mut prompt, mut chosen, mut rejected) = (vec![1, 2, 3], vec![4, 5, 6], vec![7]);
+        limits.apply(&mut prompt, &mut chosen, &mut rejected).map(|cut| (prompt, chosen, rejected, cut))
+    }
+
+    #[test]
+    fn completions_then_prompts_then_both_together() {
+        let limits = Truncation {
+            max_completion_length: Some(2),
+            max_prompt_length: Some(2),
+            max_length: 3,
+            overflow: Overflow::KeepEnd,
+        };
+        let (prompt, chosen, rejected, cut) = apply(&limits).unwrap();
+        assert_eq!((prompt, chosen, rejected), (vec![3], vec![4, 5], vec![7]));
+        assert_eq!(cut, Cut { prompt: true, chosen: true, rejected: false });
+    }
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        let (prompt, chosen, rejected, cut) = apply(&Truncation::keep_end(6)).unwrap();
+        assert_eq!((prompt.len(), chosen.len(), rejected.len()), (3, 3, 1));
+        assert_eq!(cut, Cut { prompt: false, chosen: false, rejected: false });
+    }
+
+    #[test]
+    fn too_long_says_how_long() {
+        let error = apply(&Truncation::keep_end(3)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "E_TOO_LONG: 3 tokens of prompt and 3 of completion, expected at most 3 together"
+        );
+        let drop = Truncation { overflow: Overflow::Drop, ..Truncation::keep_end(5) };
+        assert_eq!(apply(&drop).unwrap_err().code, Code::TooLong);
+    }
+
+    #[test]
+    fn limits_that_leave_no_room_are_refused() {
+        let error = Truncation::keep_end(1).validate().unwrap_err().to_string();
+        assert_eq!(error, "`max_length`: expected at least 2 tokens, one of prompt and one of completion, got 1");
+        let none = Truncation { max_completion_length: Some(0), ..Truncation::keep_end(9) };
+        assert!(none.validate().unwrap_err().to_string().starts_with("`max_completion_length`"));
+    }
+
+    #[test]
+    fn the_report_counts_and_prints() {
+        let mut report = TokenReport::default();
+        let pair = TokenPair {
+            id: "a".into(),
+            prompt: vec![1, 2],
+            chosen: vec![3, 4, 5],
+            rejected: vec![6],
+            weight: 1.0,
+            margin: None,
+            label_prob: None,
+            group: None,
+        };
+        report.add(&pair, Cut { prompt: true, chosen: false, rejected: false });
+        report.reject(Code::TooLong);
+        assert_eq!((report.records, report.pairs, report.truncated_prompts), (2, 1, 1));
+        assert_eq!(report.longer_is_chosen(), Some(1.0));
+        let text = report.to_string();
+        assert!(text.contains("1 of 2") && text.contains("E_TOO_LONG"), "{text}");
+        assert_eq!(quantile(&[1, 2, 3, 4], 0.5), 2.5);
+    }
+}
