@@ -1,0 +1,36 @@
+//! Training loops by data flow.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`sft`] | supervised fine-tuning on the chosen responses |
+//! | [`pairwise`] | any objective on pairs, with the reference's log-probabilities computed once |
+//! | [`score`] | log-probabilities of token batches under a model |
+//! | [`step`] | one optimizer step from any number of micro-batches |
+//! | [`schedule`] | learning rates: warm-up and cosine |
+//! | [`record`] | progress bar, metrics log, curves |
+//! | [`files`] | files that are there whole or not at all |
+//! | [`plot`] | SVG figures (feature `plot`) |
+//!
+//! A loop takes any model that implements [`accordant_lm::CausalLm`] and knows no method: objectives come from
+//! `accordant-objectives`, batches from `accordant-data`. Start with [`pairwise::train_pairs`].
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `plot` | [`plot`], with plotters | no |
+
+pub mod error;
+pub mod files;
+pub mod pairwise;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod record;
+pub mod schedule;
+pub mod score;
+pub mod sft;
+pub mod step;
+
+pub use error::{Error, Result};
+pub use pairwise::{PairLogpsCache, pair_logps, train_pairs};
+pub use record::{Observer, Recorder, StepReport};
+pub use sft::train_sft;
+pub use step::TrainConfig;

@@ -1,0 +1,147 @@
+//! SVG figures of curves.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use crate::{Result, files::write_whole};
+
+/// One curve.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its points; those that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// One set of axes.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// What it shows.
+    pub title: String,
+    /// The x axis, with its unit.
+    pub x_label: String,
+    /// The y axis, with its unit.
+    pub y_label: String,
+    /// The curves.
+    pub series: Vec<Series>,
+    /// A horizontal line with its name, such as chance level.
+    pub level: Option<(String, f64)>,
+}
+
+/// Blue, orange, green, purple of the Okabe-Ito palette, told apart by color-blind readers too.
+const COLORS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const PANEL: (u32, u32) = (460, 320);
+
+/// Writes panels side by side, two in a row, on white.
+///
+/// # Errors
+/// [`crate::Error::Write`] naming `path`.
+pub fn write_figure(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
+    let columns = panels.len().clamp(1, 2);
+    let rows = panels.len().div_ceil(columns).max(1);
+    let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32 + 40);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let draw = || -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
+            root.fill(&WHITE)?;
+            let body = root.titled(title, ("sans-serif", 20))?;
+            for (area, panel) in body.split_evenly((rows, columns)).iter().zip(panels) {
+                draw_panel(area, panel)?;
+            }
+            root.present()
+        };
+        draw().expect("drawing into a string cannot fail");
+    }
+    write_whole(path, svg.as_bytes())
+}
+
+fn draw_panel<DB: DrawingBackend>(
+    area: &DrawingArea<DB, plotters::coord::Shift>,
+    panel: &Panel,
+) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+    let finite = |series: &Series| -> Vec<(f64, f64)> {
+        series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
+    };
+    let all: Vec<(f64, f64)> = panel.series.iter().flat_map(finite).collect();
+    let level = panel.level.as_ref().map(|(_, level)| *level);
+    let (x_low, x_high) = range(all.iter().map(|point| point.0), 0.0);
+    let (y_low, y_high) = range(all.iter().map(|point| point.1).chain(level), 0.08);
+    let mut chart = ChartBuilder::on(area)
+        .caption(&panel.title, ("sans-serif", 15))
+        .margin(12)
+        .x_label_area_size(38)
+        .y_label_area_size(56)
+        .build_cartesian_2d(x_low..x_high, y_low..y_high)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(BLACK.mix(0.12))
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&|x| x.to_string())
+        // Adding 0 turns -0 into 0.
+        .y_label_formatter(&|y| ((y * 1e6).round() / 1e6 + 0.0).to_string())
+        .x_desc(&panel.x_label)
+        .y_desc(&panel.y_label)
+        .label_style(("sans-serif", 12))
+        .draw()?;
+    if let Some((name, level)) = &panel.level {
+        let style = BLACK.mix(0.55).stroke_width(1);
+        chart
+            .draw_series(DashedLineSeries::new([(x_low, *level), (x_high, *level)], 5, 4, style))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+    }
+    for (series, color) in panel.series.iter().zip(COLORS.iter().cycle()) {
+        chart
+            .draw_series(LineSeries::new(finite(series), color.stroke_width(2)))?
+            .label(&series.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.25))
+        .label_font(("sans-serif", 12))
+        .draw()
+}
+
+/// Smallest and largest value, apart even when they are one or there are none, with some air.
+fn range(values: impl Iterator<Item = f64>, air: f64) -> (f64, f64) {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high {
+        return (0.0, 1.0);
+    }
+    let width = (high - low).max(1e-6 * high.abs()).max(1e-9);
+    (low - air * width, low + width * (1.0 + air))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_names_its_curves_and_survives_odd_points() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.svg");
+        let panel = |points: Vec<(f64, f64)>| Panel {
+            title: "loss".into(),
+            x_label: "step".into(),
+            y_label: "nats".into(),
+            series: vec![Series { name: "policy".into(), points }],
+            level: Some(("ln 2".into(), 2f64.ln())),
+        };
+        let panels =
+            [panel(vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.5)]), panel(vec![]), panel(vec![(1.0, 2f64.ln())])];
+        write_figure(&path, "title & <more>", &panels).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        for text in ["policy", "ln 2", "step", "nats", "title &amp; &lt;more&gt;"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains("NaN"));
+    }
+}

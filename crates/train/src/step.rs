@@ -1,0 +1,252 @@
+//! One optimizer step from any number of micro-batches.
+//!
+//! Gradients of numerators are added up and divided once by the sum of the denominators, then clipped by their global
+//! norm. How a batch is split into micro-batches therefore changes nothing but rounding.
+
+use accordant_ops::{Reduced, check_domain};
+use burn::{
+    config::Config,
+    module::{Module, ModuleVisitor, Param},
+    optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer},
+    tensor::Tensor,
+};
+
+use crate::{Error, Result, schedule::warmup_cosine};
+
+/// How to train, whatever the loss.
+#[derive(Config, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// Number of optimizer steps, at least 1.
+    pub steps: usize,
+    /// Peak learning rate, finite and > 0.
+    pub learning_rate: f64,
+    /// Records in a step. 32: ours; small enough for a CPU.
+    #[config(default = 32)]
+    pub batch_size: usize,
+    /// Records in a forward pass; any value gives the same update. 8: ours.
+    #[config(default = 8)]
+    pub micro_batch_size: usize,
+    /// Steps of linear warm-up. 0: none.
+    #[config(default = 0)]
+    pub warmup_steps: usize,
+    /// The learning rate of the last step, as a share of the peak. 0.1: Chinchilla's and Llama's schedule.
+    #[config(default = 0.1)]
+    pub final_rate: f64,
+    /// Decoupled weight decay of all parameters, finite and >= 0. 0: TRL's default.
+    #[config(default = 0.0)]
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this global norm, > 0 (infinite: never). 1: TRL's default.
+    #[config(default = 1.0)]
+    pub max_grad_norm: f64,
+    /// Decides the order of the records. 0: arbitrary.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl TrainConfig {
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// A domain error naming the field.
+    pub fn validate(&self) -> Result<()> {
+        let positive = |name, value: f64| check_domain(value.is_finite() && value > 0.0, name, "finite and > 0", value);
+        check_domain(self.steps > 0, "steps", "at least 1", self.steps as f64)?;
+        positive("learning_rate", self.learning_rate)?;
+        check_domain(self.batch_size > 0, "batch_size", "at least 1", self.batch_size as f64)?;
+        check_domain(self.micro_batch_size > 0, "micro_batch_size", "at least 1", self.micro_batch_size as f64)?;
+        check_domain((0.0..=1.0).contains(&self.final_rate), "final_rate", "in [0, 1]", self.final_rate)?;
+        let decay = self.weight_decay;
+        check_domain(decay.is_finite() && decay >= 0.0, "weight_decay", "finite and >= 0", decay)?;
+        check_domain(self.max_grad_norm > 0.0, "max_grad_norm", "> 0", self.max_grad_norm)?;
+        Ok(())
+    }
+
+    /// The learning rate at a step, from 0.
+    pub fn rate(&self, step: usize) -> f64 {
+        self.learning_rate * warmup_cosine(step, self.steps, self.warmup_steps, self.final_rate)
+    }
+}
+
+/// AdamW with PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
+pub(crate) fn adamw(weight_decay: f64) -> ModuleOptimizer {
+    AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(weight_decay as f32).init()
+}
+
+/// Sums of gradients, numerators and denominators over the micro-batches of a step.
+pub struct Accumulation<M> {
+    gradients: GradientsAccumulator<M>,
+    numerator: f64,
+    denominator: f64,
+}
+
+/// The gradient of a mean over all micro-batches of a step.
+pub struct MeanGradient {
+    /// By parameter.
+    pub gradients: GradientsParams,
+    /// The mean loss.
+    pub loss: f64,
+    /// Global norm, before any clipping.
+    pub norm: f64,
+}
+
+impl<M: Module> Default for Accumulation<M> {
+    fn default() -> Self {
+        Self { gradients: GradientsAccumulator::new(), numerator: 0.0, denominator: 0.0 }
+    }
+}
+
+impl<M: Module> Accumulation<M> {
+    /// Adds a micro-batch: runs its backward pass.
+    pub fn add(&mut self, model: &M, reduced: &Reduced) {
+        // With no weight at all the numerator may not depend on the model, and there is nothing to learn from.
+        let denominator = scalar(&reduced.denominator);
+        self.denominator += denominator;
+        if denominator != 0.0 {
+            self.numerator += scalar(&reduced.numerator);
+            let gradients = GradientsParams::from_grads(reduced.numerator.backward(), model);
+            self.gradients.accumulate(model, gradients);
+        }
+    }
+
+    /// The gradient of `Σ numerators / Σ denominators`, scaled down to a global norm of at most `max_norm`; all zero
+    /// denominators give loss 0 and no gradient.
+    pub fn finish(mut self, model: &M, max_norm: f64) -> MeanGradient {
+        let mut gradients = self.gradients.grads();
+        if self.denominator == 0.0 {
+            return MeanGradient { gradients, loss: 0.0, norm: 0.0 };
+        }
+        let norm = global_norm(model, &gradients) / self.denominator;
+        let clip = if norm > max_norm { max_norm / norm } else { 1.0 };
+        model.visit(&mut Scale { gradients: &mut gradients, factor: clip / self.denominator });
+        MeanGradient { gradients, loss: self.numerator / self.denominator, norm }
+    }
+}
+
+impl MeanGradient {
+    /// Refuses a loss or gradient that is not finite.
+    pub(crate) fn check(self, step: usize, records: impl Fn() -> Vec<String>) -> Result<Self> {
+        for (what, got) in [("loss", self.loss), ("gradient norm", self.norm)] {
+            if !got.is_finite() {
+                return Err(Error::NotFinite { step, what, got, records: records() });
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn scalar(tensor: &Tensor<1>) -> f64 {
+    tensor.clone().into_scalar::<f64>()
+}
+
+/// Euclidean norm of all gradients together. Each tensor's sum of squares runs in its dtype, the total in f64.
+pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
+    let mut squares = Squares { gradients, sums: Vec::new() };
+    model.visit(&mut squares);
+    if squares.sums.is_empty() {
+        return 0.0;
+    }
+    let sums = Tensor::cat(squares.sums, 0).try_into_vec_as::<f64>().expect("the device returns what it has computed");
+    sums.iter().sum::<f64>().sqrt()
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sums: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.sums.push(gradient.square().sum());
+        }
+    }
+}
+
+struct Scale<'a> {
+    gradients: &'a mut GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.gradients.register(param.id, gradient * self.factor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        nn::{Linear, LinearConfig},
+        tensor::Device,
+    };
+
+    use super::*;
+
+    fn linear() -> Linear {
+        LinearConfig::new(2, 1).with_bias(true).init(&Device::flex().autodiff())
+    }
+
+    fn reduced(model: &Linear, x: [f32; 2], weight: f32) -> Reduced {
+        let device = Device::flex().autodiff();
+        let out = model.forward(Tensor::<2>::from_floats([x], &device)).reshape([1]);
+        let numerator = out * weight;
+        let denominator = Tensor::from_floats([weight], &device);
+        Reduced { loss: numerator.clone() / denominator.clone(), numerator, denominator }
+    }
+
+    fn gradient(model: &Linear, mean: &MeanGradient) -> Vec<f32> {
+        mean.gradients.get::<2>(model.weight.id).unwrap().try_to_vec_as::<f32>().unwrap()
+    }
+
+    #[test]
+    fn gradients_of_micro_batches_are_divided_once() {
+        let model = linear();
+        let mut sum = Accumulation::default();
+        sum.add(&model, &reduced(&model, [1.0, 0.0], 1.0));
+        sum.add(&model, &reduced(&model, [0.0, 2.0], 3.0));
+        let mean = sum.finish(&model, f64::INFINITY);
+        // d/dw of (1·w·x₁ + 3·w·x₂) / 4 is (1/4, 6/4), and of the bias 1.
+        assert_eq!(gradient(&model, &mean), [0.25, 1.5]);
+        assert!((mean.norm - (0.0625f64 + 2.25 + 1.0).sqrt()).abs() < 1e-6, "{}", mean.norm);
+    }
+
+    #[test]
+    fn clipping_is_by_the_norm_of_all_parameters_together() {
+        let model = linear();
+        let mut sum = Accumulation::default();
+        sum.add(&model, &reduced(&model, [3.0, 4.0], 1.0));
+        let mean = sum.finish(&model, 1.0);
+        // (3, 4) and 1 for the bias: norm √26, reported before clipping.
+        assert!((mean.norm - 26f64.sqrt()).abs() < 1e-6);
+        assert!((global_norm(&model, &mean.gradients) - 1.0).abs() < 1e-6);
+        assert!((gradient(&model, &mean)[0] - 3.0 / 26f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_step_without_weight_has_no_gradient() {
+        let model = linear();
+        let mut sum = Accumulation::default();
+        sum.add(&model, &reduced(&model, [1.0, 1.0], 0.0));
+        let mean = sum.finish(&model, 1.0);
+        assert_eq!((mean.loss, mean.norm, mean.gradients.len()), (0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn senseless_settings_are_refused_by_name() {
+        let good = TrainConfig::new(10, 1e-3);
+        good.validate().unwrap();
+        for (config, name) in [
+            (good.clone().with_batch_size(0), "`batch_size`"),
+            (good.clone().with_micro_batch_size(0), "`micro_batch_size`"),
+            (good.clone().with_max_grad_norm(f64::NAN), "`max_grad_norm`"),
+            (good.clone().with_weight_decay(-1.0), "`weight_decay`"),
+            (good.clone().with_final_rate(2.0), "`final_rate`"),
+            (TrainConfig::new(0, 1e-3), "`steps`"),
+            (TrainConfig::new(10, f64::NAN), "`learning_rate`"),
+        ] {
+            assert!(config.validate().unwrap_err().to_string().starts_with(name), "{name}");
+        }
+    }
+}

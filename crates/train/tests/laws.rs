@@ -1,0 +1,222 @@
+//! What must hold of a loop whatever the objective: splits, padding, order and batch size change nothing but rounding,
+//! and what is wrong is said before a step spoils the parameters.
+
+use accordant_data::{
+    collate::{PadSide, Padding},
+    tokens::TokenPair,
+};
+use accordant_lm::decoder::{Decoder, DecoderConfig};
+use accordant_objectives::{
+    Options,
+    pairwise::{self, PairwiseObjective, dpo::DpoConfig},
+};
+use accordant_train::{
+    Error, PairLogpsCache, Recorder, TrainConfig, pair_logps,
+    pairwise::forward_pairs,
+    step::{Accumulation, MeanGradient},
+    train_pairs, train_sft,
+};
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    optim::GradientsParams,
+    tensor::{Device, Tensor},
+};
+
+const VOCAB: usize = 23;
+
+/// Eight pairs of unequal lengths and weights; the texts follow a fixed rule, so nothing here is random.
+fn pairs() -> Vec<TokenPair> {
+    let ids = |start: u32, len: u32| (0..len).map(|i| (start * 7 + i * i + 3 * i) % 22 + 1).collect::<Vec<u32>>();
+    (0..8)
+        .map(|n| TokenPair {
+            id: format!("pair {n}"),
+            prompt: ids(n, 3 + n % 4),
+            chosen: ids(n + 30, 2 + (5 * n) % 7),
+            rejected: ids(n + 60, 1 + (3 * n) % 8),
+            weight: 1.0 + f64::from(n % 3),
+            margin: None,
+            label_prob: None,
+            group: None,
+        })
+        .collect()
+}
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// A model that is not its own reference: weights large enough that pairs differ.
+fn model(seed: u64) -> Decoder {
+    DecoderConfig::new(VOCAB).with_hidden_size(32).with_mlp_size(48).with_init_std(0.15).init(seed, &device()).unwrap()
+}
+
+fn reference(pairs: &[TokenPair]) -> PairLogpsCache {
+    pair_logps(&model(1).valid(), pairs, 3, &Device::flex()).unwrap()
+}
+
+fn dpo() -> Box<dyn PairwiseObjective> {
+    pairwise::build("dpo", &Options::new().with("beta", 0.5)).unwrap()
+}
+
+fn losses(policy: &Decoder, rows: &[usize], padding: Padding, objective: &dyn PairwiseObjective) -> Vec<f64> {
+    let pairs = pairs();
+    let (output, _) =
+        forward_pairs(policy, Some(&reference(&pairs)), &pairs, rows, objective, padding, &device()).unwrap();
+    output.losses.try_to_vec_as::<f64>().unwrap()
+}
+
+struct Flatten<'a>(&'a GradientsParams, Vec<f32>);
+
+impl ModuleVisitor for Flatten<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = self.0.get::<D>(param.id).expect("every parameter learns");
+        self.1.extend(gradient.try_to_vec_as::<f32>().unwrap());
+    }
+}
+
+/// Sums over micro-batches of `size`: the mean's gradient, flattened.
+fn accumulate(policy: &Decoder, size: usize, objective: &dyn PairwiseObjective) -> (MeanGradient, Vec<f32>) {
+    let pairs = pairs();
+    let reference = reference(&pairs);
+    let mut sum = Accumulation::default();
+    for rows in (0..8).collect::<Vec<usize>>().chunks(size) {
+        let padding = Padding::default();
+        let (output, _) = forward_pairs(policy, Some(&reference), &pairs, rows, objective, padding, &device()).unwrap();
+        sum.add(policy, &output.reduce().unwrap());
+    }
+    let mean = sum.finish(policy, f64::INFINITY);
+    let mut flat = Flatten(&mean.gradients, Vec::new());
+    policy.visit(&mut flat);
+    let flat = flat.1;
+    (mean, flat)
+}
+
+#[test]
+fn any_split_into_micro_batches_gives_the_same_gradient() {
+    let policy = model(2);
+    for method in pairwise::methods() {
+        let objective = (method.build)(&Options::new()).unwrap();
+        let (whole, gradient) = accumulate(&policy, 8, &*objective);
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        assert!(norm > 1e-4, "{}: there is something to learn", method.name);
+        for size in [4, 2, 1, 3] {
+            let (split, other) = accumulate(&policy, size, &*objective);
+            let distance = gradient.iter().zip(&other).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+            assert!(distance <= 1e-6 * norm, "{}, micro-batches of {size}: {} relative", method.name, distance / norm);
+            assert!((split.loss - whole.loss).abs() <= 1e-6 * whole.loss.abs(), "{}", method.name);
+            assert!((split.norm - whole.norm).abs() <= 1e-6 * whole.norm, "{}", method.name);
+        }
+    }
+}
+
+#[test]
+fn padding_order_and_batch_size_change_no_pair() {
+    let policy = model(2);
+    let every: Vec<usize> = (0..8).collect();
+    let plain = losses(&policy, &every, Padding::default(), &*dpo());
+    for side in [PadSide::Left, PadSide::Right] {
+        for extra in [0, 3, 17] {
+            let padded = losses(&policy, &every, Padding { side, extra }, &*dpo());
+            for (pair, (a, b)) in plain.iter().zip(&padded).enumerate() {
+                assert!((a - b).abs() < 1e-6, "pair {pair}, {extra} columns on the {side:?}: {a} vs {b}");
+            }
+        }
+    }
+    let order = [5, 2, 7, 0, 1, 6, 4, 3];
+    let permuted = losses(&policy, &order, Padding::default(), &*dpo());
+    for (place, row) in order.iter().enumerate() {
+        let alone = losses(&policy, &[*row], Padding::default(), &*dpo())[0];
+        assert!((plain[*row] - permuted[place]).abs() < 1e-6 && (plain[*row] - alone).abs() < 1e-6, "pair {row}");
+    }
+}
+
+#[test]
+fn a_policy_equal_to_its_reference_starts_at_ln_2() {
+    let loss = losses(&model(1), &[0, 1, 2, 3, 4, 5, 6, 7], Padding::default(), &*dpo());
+    assert!(loss.iter().all(|loss| (loss - std::f64::consts::LN_2).abs() < 1e-6), "{loss:?}");
+}
+
+#[test]
+fn training_on_pairs_ranks_them_and_leaves_the_reference_alone() {
+    let pairs = pairs();
+    let start = model(1);
+    let before = pair_logps(&start.valid(), &pairs, 8, &Device::flex()).unwrap();
+    let config = TrainConfig::new(40, 3e-3).with_batch_size(8).with_micro_batch_size(3);
+    let mut recorder = Recorder::new(None).unwrap();
+    let trained =
+        train_pairs(start.clone(), Some(&before), &pairs, &*dpo(), &config, &device(), "dpo", &mut recorder).unwrap();
+    // At the start the pairs are ties up to rounding, so the accuracy there says nothing.
+    assert!((recorder.curve("dpo/loss")[0].1 - std::f64::consts::LN_2).abs() < 1e-6);
+    assert_eq!(recorder.curve("dpo/rewards/accuracies")[39].1, 1.0, "all pairs ranked at the end");
+    assert_eq!(pair_logps(&start.valid(), &pairs, 8, &Device::flex()).unwrap(), before);
+    assert_ne!(pair_logps(&trained.valid(), &pairs, 8, &Device::flex()).unwrap(), before);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_bit_for_bit() {
+    let run = |seed| {
+        let pairs = pairs();
+        let config = TrainConfig::new(6, 3e-3).with_batch_size(4).with_micro_batch_size(2).with_seed(seed);
+        let sft = train_sft(model(1), &pairs, &config, &device(), &mut ()).unwrap();
+        let reference = pair_logps(&sft.valid(), &pairs, 4, &Device::flex()).unwrap();
+        let trained = train_pairs(sft, Some(&reference), &pairs, &*dpo(), &config, &device(), "dpo", &mut ()).unwrap();
+        pair_logps(&trained.valid(), &pairs, 4, &Device::flex()).unwrap()
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn supervised_training_raises_the_likelihood_of_the_chosen() {
+    let pairs = pairs();
+    let config = TrainConfig::new(30, 3e-3).with_batch_size(8);
+    let mut recorder = Recorder::new(None).unwrap();
+    train_sft(model(1), &pairs, &config, &device(), &mut recorder).unwrap();
+    let loss = recorder.curve("sft/loss");
+    assert!(loss[29].1 < 0.5 * loss[0].1, "{} to {}", loss[0].1, loss[29].1);
+}
+
+fn refused(reference: Option<&PairLogpsCache>, pairs: &[TokenPair], start: Decoder) -> Error {
+    let config = TrainConfig::new(2, 1e-3);
+    train_pairs(start, reference, pairs, &*dpo(), &config, &device(), "dpo", &mut ()).unwrap_err()
+}
+
+#[test]
+fn what_is_wrong_with_a_run_is_said_before_it_starts() {
+    let pairs = pairs();
+    let cache = reference(&pairs);
+    assert!(matches!(refused(None, &pairs, model(1)), Error::NoReference));
+    assert!(matches!(refused(Some(&cache), &pairs[..7], model(1)), Error::Stale { name: "reference", .. }));
+    assert!(matches!(refused(Some(&cache), &[], model(1)), Error::NoRecords { name: "pairs" }));
+
+    let mut mixed = pairs.clone();
+    mixed[0].margin = Some(1.0);
+    let error = refused(Some(&reference(&mixed)), &mixed, model(1)).to_string();
+    assert_eq!(error, "record `pair 1` has no margin, unlike the first record");
+
+    let mut foreign = pairs;
+    foreign[3].chosen[1] = VOCAB as u32;
+    let error = pair_logps(&model(1).valid(), &foreign, 8, &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("token id 23 is not below the vocabulary size 23"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_nan_stops_the_run_and_names_its_records() {
+    struct Spoil;
+    impl ModuleMapper for Spoil {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| (tensor * f32::NAN).detach().require_grad())
+        }
+    }
+    let pairs = pairs();
+    let error = refused(Some(&reference(&pairs)), &pairs, model(1).map(&mut Spoil)).to_string();
+    assert!(error.starts_with("step 0: the loss is NaN (records pair "), "{error}");
+}
+
+#[test]
+fn a_method_without_a_reference_needs_none() {
+    let simpo = pairwise::build("simpo", &Options::new()).unwrap();
+    let config = TrainConfig::new(2, 1e-3);
+    train_pairs(model(1), None, &pairs(), &*simpo, &config, &device(), "simpo", &mut ()).unwrap();
+    assert!(DpoConfig::new().init().unwrap().needs_reference());
+}
