@@ -62,7 +62,7 @@ pub(crate) fn parse_fields(
         LineEnd::Newline => false,
         LineEnd::File => true,
         LineEnd::TooLong(len) => {
-            let message = format!("a line of {len} bytes, more than the limit");
+            let message = format!("expected a line of at most {} bytes, found {len}", line.bytes.len());
             return Err(Reason::new(Code::LineTooLong, message));
         }
         LineEnd::Broken(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

@@ -208,7 +208,7 @@ fn a_line_of_50_megabytes_is_skipped_within_a_limit_of_one() {
         let (pairs, report) = read_hh_rlhf(&file.1, &options).unwrap();
         assert_eq!((pairs.len(), report.count(Code::LineTooLong)), (2, 1));
         let reject = &report.samples[0];
-        assert_eq!(reject.message, "a line of 50000000 bytes, more than the limit");
+        assert_eq!(reject.message, "expected a line of at most 1048576 bytes, found 50000000");
         assert_eq!((reject.line, reject.excerpt.len()), (1, 200));
         assert_eq!(pairs[0].provenance.as_ref().unwrap().line, 2);
     }
