@@ -14,7 +14,7 @@
 //! A policy that still equals its reference loses ln 2 on every pair:
 //! ```
 //! use accordant_objectives::pairwise::{PairBatch, PairLogps, PairwiseObjective, dpo::DpoConfig};
-//! use accordant_ops::SequenceLogps;
+//! use accordant_objectives::SequenceLogps;
 //! use burn::tensor::{Device, Tensor};
 //!
 //! let device = Device::flex();
@@ -30,5 +30,7 @@ pub mod error;
 pub mod options;
 pub mod pairwise;
 
+/// What a caller needs of `accordant-ops`, so that this crate is enough.
+pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};
 pub use error::{Error, Result};
 pub use options::Options;
