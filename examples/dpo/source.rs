@@ -1,0 +1,85 @@
+//! Where the pairs come from.
+
+use std::path::PathBuf;
+
+use accordant::data::{
+    LoadOptions, LoadReport, OnReject, Pair, Text, read_hh_rlhf,
+    world::{World, WorldConfig},
+};
+use anyhow::Result;
+use burn::tensor::Device;
+
+/// Pairs for training and evaluation, and the world behind them if it is known.
+pub struct Source {
+    pub train: Vec<Pair>,
+    pub test: Vec<Pair>,
+    pub world: Option<World>,
+    /// Prompts to sample responses to.
+    pub prompts: Vec<Text>,
+}
+
+impl Source {
+    /// Every text of the training pairs, for the tokenizer.
+    pub fn texts(&self) -> Vec<&str> {
+        let parts = self.train.iter().flat_map(|pair| [&pair.prompt, &pair.chosen, &pair.rejected]);
+        let mut texts = Vec::new();
+        for part in parts {
+            match part {
+                Text::Plain(text) => texts.push(text.as_str()),
+                Text::Messages(messages) => texts.extend(messages.iter().map(|message| message.content.as_str())),
+            }
+        }
+        texts
+    }
+}
+
+pub fn world(seed: u64, short: bool) -> Result<Source> {
+    let world = World::new(WorldConfig { seed, ..WorldConfig::default() })?;
+    let (train, test, prompts) = if short { (64, 32, 8) } else { (4000, 600, 400) };
+    println!("synthetic world, seed {seed}: {train} training pairs, {test} held out, {prompts} prompts");
+    let ask = |prompt| Text::Messages(vec![accordant::data::Message::new(accordant::data::Role::User, prompt)]);
+    Ok(Source {
+        train: world.train_pairs(train),
+        test: world.test_pairs(test),
+        prompts: world.prompts(prompts).into_iter().map(ask).collect(),
+        world: Some(world),
+    })
+}
+
+/// No dialogue comes near this; a longer line is not one.
+const MAX_LINE_BYTES: usize = 16 << 20;
+
+pub fn hh_rlhf(train: &[PathBuf], test: &[PathBuf], on_reject: OnReject) -> Result<Source> {
+    let options = LoadOptions { on_reject, max_line_bytes: MAX_LINE_BYTES, ..LoadOptions::default() };
+    let read = |name: &str, paths: &[PathBuf]| -> Result<Vec<Pair>> {
+        let (mut pairs, mut total) = (Vec::new(), LoadReport::default());
+        for path in paths {
+            let (more, report) = read_hh_rlhf(path, &options)?;
+            println!("{name} file {}:\n{report}", path.display());
+            pairs.extend(more);
+            total.merge(report);
+        }
+        println!("{name}: {} rows, {} accepted, {} rejected\n", total.lines, total.used, total.total_rejected());
+        Ok(pairs)
+    };
+    let (train, test) = (read("training", train)?, read("held-out", test)?);
+    let prompts = test.iter().take(32).map(|pair| pair.prompt.clone()).collect();
+    Ok(Source { train, test, world: None, prompts })
+}
+
+/// The device of that name, if its backend was compiled in.
+pub fn device(name: &str) -> Result<Device, String> {
+    match name {
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "ndarray")]
+        "ndarray" => Ok(Device::ndarray()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(Default::default())),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Ok(Device::vulkan(Default::default())),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0usize)),
+        _ => Err("no such backend was compiled in; see the features of the `accordant` crate".into()),
+    }
+}
