@@ -35,7 +35,7 @@ pub mod prelude {
     pub use accordant_lm::{CachedLm, CausalLm, decoder::DecoderConfig};
     pub use accordant_objectives::pairwise::{PairBatch, PairLogps, PairOutput, PairwiseObjective, dpo::DpoConfig};
     pub use accordant_ops::{SequenceLogps, TokenLogps};
-    pub use accordant_train::{TrainConfig, pair_logps, train_pairs, train_sft};
+    pub use accordant_train::{PairTask, TrainConfig, pair_logps, train_pairs, train_sft};
 }
 
 /// Runs the README's code.

@@ -24,7 +24,7 @@ use accordant::{
         Options,
         pairwise::{self, PairwiseObjective},
     },
-    train::{Recorder, TrainConfig, files::writable_folder, pair_logps, train_pairs, train_sft},
+    train::{PairTask, Recorder, TrainConfig, files::writable_folder, pair_logps, train_pairs, train_sft},
 };
 use anyhow::{Context, Result, bail};
 use burn::{module::Module, tensor::Device};
@@ -193,16 +193,14 @@ fn run(args: &Args, plan: &Plan) -> Result<()> {
     let sft = train_sft(model, &train, &plan.sft, &device, &mut recorder)?;
 
     let reference = pair_logps(&sft.valid(), &train, args.micro_batch_size, &plain)?;
-    let policy = train_pairs(
-        sft.clone(),
-        Some(&reference),
-        &train,
-        &*plan.objective,
-        &plan.preference,
-        &device,
-        &args.objective,
-        &mut recorder,
-    )?;
+    let task = PairTask {
+        pairs: &train,
+        reference: Some(&reference),
+        objective: &*plan.objective,
+        phase: &args.objective,
+        device: &device,
+    };
+    let policy = train_pairs(sft.clone(), &task, &plan.preference, &mut recorder)?;
     let first = recorder.curve(&format!("{}/loss", args.objective)).first().context("the first step was recorded")?.1;
     println!("\n{} loss at step 0: {first:.7} (ln 2 = {:.7})", args.objective, std::f64::consts::LN_2);
 

@@ -8,17 +8,16 @@ use accordant_data::{
 };
 use accordant_lm::CausalLm;
 use accordant_objectives::pairwise::{PairBatch, PairLogps, PairOutput, PairwiseObjective};
-use accordant_ops::{Means, SequenceLogps};
+use accordant_ops::{SequenceLogps, check_domain};
 use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
 
 use crate::{
-    Error, Observer, Result, StepReport, TrainConfig,
+    Error, Observer, Result, TrainConfig,
     score::score,
-    sft::Visits,
-    step::{Accumulation, adamw},
+    step::{Micro, Records, run_steps},
 };
 
 /// Summed log-probabilities and token counts of pairs under one model, on the host: what evaluation reads, and what
@@ -79,7 +78,7 @@ pub fn pair_logps<M: CausalLm>(
     batch_size: usize,
     device: &Device,
 ) -> Result<PairLogpsCache> {
-    accordant_ops::check_domain(batch_size > 0, "batch_size", "at least 1", 0.0)?;
+    check_domain(batch_size > 0, "batch_size", "at least 1", 0.0)?;
     let vocab_size = model.head().dims()[0];
     let mut cache = PairLogpsCache {
         chosen: vec![0.0; pairs.len()],
@@ -108,105 +107,77 @@ fn row_len(pair: &TokenPair) -> usize {
     pair.prompt.len() + pair.chosen.len().max(pair.rejected.len())
 }
 
-/// The objective's output on some pairs, by their indices.
-///
-/// # Errors
-/// As [`train_pairs`].
-pub fn forward_pairs<M: CausalLm>(
-    model: &M,
-    reference: Option<&PairLogpsCache>,
-    pairs: &[TokenPair],
-    rows: &[usize],
-    objective: &dyn PairwiseObjective,
-    padding: Padding,
-    device: &Device,
-) -> Result<(PairOutput, usize)> {
-    let picked = || rows.iter().map(|row| &pairs[*row]);
-    let tokens = TokenBatch::of_pairs(picked(), model.head().dims()[0], padding, device)?;
-    let policy = PairLogps::from_stacked_tokens(&score(model, &tokens)?)?;
-    let mut batch = PairBatch::new(policy).with_weights(vector(picked().map(|pair| pair.weight), device))?;
-    if let Some(reference) = reference {
-        batch = batch.with_reference(reference.select(rows, device)?)?;
-    }
-    if pairs.iter().any(|pair| pair.label_prob.is_some()) {
-        batch = batch.with_label_probs(vector(picked().map(|pair| pair.label_prob.unwrap_or(1.0)), device))?;
-    }
-    if let Some(margins) = picked().map(|pair| pair.margin).collect::<Option<Vec<f64>>>() {
-        batch = batch.with_margins(vector(margins.into_iter(), device))?;
-    }
-    Ok((objective.forward(&batch)?, tokens.num_tokens))
+/// Pairs to train on, and what to train on them.
+#[derive(Debug, Clone, Copy)]
+pub struct PairTask<'a> {
+    /// The pairs.
+    pub pairs: &'a [TokenPair],
+    /// Their log-probabilities under the frozen reference, computed once by [`pair_logps`]; an objective that compares
+    /// with none leaves them unread.
+    pub reference: Option<&'a PairLogpsCache>,
+    /// The loss.
+    pub objective: &'a dyn PairwiseObjective,
+    /// What the reports call this run: the objective's name, say.
+    pub phase: &'a str,
+    /// An autodiff device, where the model lives.
+    pub device: &'a Device,
 }
 
-fn check_margins(pairs: &[TokenPair]) -> Result<()> {
-    let first = pairs[0].margin.is_some();
-    match pairs.iter().find(|pair| pair.margin.is_some() != first) {
-        Some(pair) => Err(Error::MarginMixed { id: pair.id.clone(), has: !first }),
-        None => Ok(()),
+impl PairTask<'_> {
+    /// The objective's output on the pairs numbered `rows`, and the number of real tokens read.
+    ///
+    /// # Errors
+    /// Token ids outside the vocabulary; side information or a reference that the objective needs and does not get.
+    pub fn forward<M: CausalLm>(&self, model: &M, rows: &[usize], padding: Padding) -> Result<(PairOutput, usize)> {
+        let Self { pairs, device, .. } = *self;
+        let picked = || rows.iter().map(|row| &pairs[*row]);
+        let tokens = TokenBatch::of_pairs(picked(), model.head().dims()[0], padding, device)?;
+        let policy = PairLogps::from_stacked_tokens(&score(model, &tokens)?)?;
+        let mut batch = PairBatch::new(policy).with_weights(vector(picked().map(|pair| pair.weight), device))?;
+        if let Some(reference) = self.reference.filter(|_| self.objective.needs_reference()) {
+            batch = batch.with_reference(reference.select(rows, device)?)?;
+        }
+        if picked().any(|pair| pair.label_prob.is_some()) {
+            batch = batch.with_label_probs(vector(picked().map(|pair| pair.label_prob.unwrap_or(1.0)), device))?;
+        }
+        if let Some(margins) = picked().map(|pair| pair.margin).collect::<Option<Vec<f64>>>() {
+            batch = batch.with_margins(vector(margins.into_iter(), device))?;
+        }
+        Ok((self.objective.forward(&batch)?, tokens.num_tokens))
+    }
+
+    fn check(&self) -> Result<()> {
+        let Some(first) = self.pairs.first() else { return Err(Error::NoRecords { name: "pairs" }) };
+        if let Some(pair) = self.pairs.iter().find(|pair| pair.margin.is_some() != first.margin.is_some()) {
+            return Err(Error::MarginMixed { id: pair.id.clone(), has: pair.margin.is_some() });
+        }
+        match self.reference {
+            _ if !self.objective.needs_reference() => Ok(()),
+            None => Err(Error::NoReference),
+            Some(reference) => reference.check("reference", self.pairs),
+        }
     }
 }
 
 /// Trains a policy on pairs by any objective of the family.
 ///
-/// `model` must live on an autodiff device, `device`. `reference` holds the log-probabilities of the same pairs under
-/// the frozen reference, computed once by [`pair_logps`]; an objective that compares with none leaves it unread. Reports
-/// the means of [`PairOutput::means`] under the phase `phase`, each step's before its update.
+/// Reports the means of [`PairOutput::means`] under the task's phase, each step's before its update.
 ///
 /// # Errors
 /// [`Error::NoRecords`], [`Error::NoReference`], [`Error::Stale`] when the reference belongs to other pairs,
 /// [`Error::MarginMixed`], domain errors of `config`, token ids outside the vocabulary, and [`Error::NotFinite`] before a
 /// step that would spoil the parameters.
-#[expect(clippy::too_many_arguments, reason = "each is one thing a run needs, and none goes with another")]
 pub fn train_pairs<M: Module + CausalLm>(
-    mut model: M,
-    reference: Option<&PairLogpsCache>,
-    pairs: &[TokenPair],
-    objective: &dyn PairwiseObjective,
+    model: M,
+    task: &PairTask<'_>,
     config: &TrainConfig,
-    device: &Device,
-    phase: &str,
     observer: &mut dyn Observer,
 ) -> Result<M> {
-    config.validate()?;
-    if pairs.is_empty() {
-        return Err(Error::NoRecords { name: "pairs" });
-    }
-    check_margins(pairs)?;
-    let reference = match (objective.needs_reference(), reference) {
-        (false, _) => None,
-        (true, None) => return Err(Error::NoReference),
-        (true, Some(reference)) => {
-            reference.check("reference", pairs)?;
-            Some(reference)
-        }
-    };
-    let mut optimizer = adamw(config.weight_decay);
-    let mut visits = Visits::new(pairs.len(), config.seed);
-    for step in 0..config.steps {
-        let mut batch = visits.next(config.batch_size);
-        batch.sort_by_key(|index| row_len(&pairs[*index]));
-        let mut accumulation = Accumulation::default();
-        let mut means = Means::default();
-        let mut tokens = 0;
-        for micro in batch.chunks(config.micro_batch_size) {
-            let (output, read) = forward_pairs(&model, reference, pairs, micro, objective, Padding::default(), device)?;
-            accumulation.add(&model, &output.reduce()?);
-            means.merge(&output.means());
-            tokens += read;
-        }
-        let gradient = accumulation
-            .finish(&model, config.max_grad_norm)
-            .check(step, || batch.iter().map(|index| pairs[*index].id.clone()).collect())?;
-        model = optimizer.step(config.rate(step), model, gradient.gradients);
-        observer.step(&StepReport {
-            phase,
-            step,
-            steps: config.steps,
-            epoch: ((step + 1) * config.batch_size) as f64 / pairs.len() as f64,
-            learning_rate: config.rate(step),
-            grad_norm: gradient.norm,
-            tokens,
-            means: &means,
-        })?;
-    }
-    Ok(model)
+    task.check()?;
+    let lens = task.pairs.iter().map(row_len).collect();
+    let records = Records { lens, id: &|index| task.pairs[index].id.clone() };
+    run_steps(model, &records, config, task.phase, observer, |model, rows| {
+        let (output, tokens) = task.forward(model, rows, Padding::default())?;
+        Ok(Micro { reduced: output.reduce()?, means: output.means(), tokens })
+    })
 }

@@ -3,15 +3,16 @@
 //! Gradients of numerators are added up and divided once by the sum of the denominators, then clipped by their global
 //! norm. How a batch is split into micro-batches therefore changes nothing but rounding.
 
-use accordant_ops::{Reduced, check_domain};
+use accordant_data::order::epoch_order;
+use accordant_ops::{Means, Reduced, check_domain};
 use burn::{
     config::Config,
     module::{Module, ModuleVisitor, Param},
-    optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer},
+    optim::{AdamWConfig, GradientsAccumulator, GradientsParams},
     tensor::Tensor,
 };
 
-use crate::{Error, Result, schedule::warmup_cosine};
+use crate::{Error, Observer, Result, StepReport, schedule::warmup_cosine};
 
 /// How to train, whatever the loss.
 #[derive(Config, Debug, PartialEq)]
@@ -67,11 +68,6 @@ impl TrainConfig {
     }
 }
 
-/// AdamW with PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
-pub(crate) fn adamw(weight_decay: f64) -> ModuleOptimizer {
-    AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(weight_decay as f32).init()
-}
-
 /// Sums of gradients, numerators and denominators over the micro-batches of a step.
 pub struct Accumulation<M> {
     gradients: GradientsAccumulator<M>,
@@ -122,15 +118,98 @@ impl<M: Module> Accumulation<M> {
     }
 }
 
-impl MeanGradient {
-    /// Refuses a loss or gradient that is not finite.
-    pub(crate) fn check(self, step: usize, records: impl Fn() -> Vec<String>) -> Result<Self> {
-        for (what, got) in [("loss", self.loss), ("gradient norm", self.norm)] {
+/// What a forward pass over some records gives a step.
+pub struct Micro {
+    /// The loss; its numerator carries the gradient.
+    pub reduced: Reduced,
+    /// What is logged, `loss` among it.
+    pub means: Means,
+    /// Real tokens that were read.
+    pub tokens: usize,
+}
+
+/// The records of a run, as far as the loop needs to know them.
+pub(crate) struct Records<'a> {
+    /// The number of tokens of each.
+    pub lens: Vec<usize>,
+    /// The name of each, for messages.
+    pub id: &'a dyn Fn(usize) -> String,
+}
+
+/// `config.steps` optimizer steps over records in a seeded order; `forward` is given the indices of a micro-batch.
+pub(crate) fn run_steps<M: Module>(
+    mut model: M,
+    records: &Records<'_>,
+    config: &TrainConfig,
+    phase: &str,
+    observer: &mut dyn Observer,
+    forward: impl Fn(&M, &[usize]) -> Result<Micro>,
+) -> Result<M> {
+    config.validate()?;
+    let len = records.lens.len();
+    // PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
+    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
+    let mut visits = Visits::new(len, config.seed);
+    for step in 0..config.steps {
+        let mut batch = visits.next(config.batch_size);
+        // Rows of like length waste little padding, and the order within a step does not matter.
+        batch.sort_by_key(|index| records.lens[*index]);
+        let (mut accumulation, mut means, mut tokens) = (Accumulation::default(), Means::default(), 0);
+        for rows in batch.chunks(config.micro_batch_size) {
+            let micro = forward(&model, rows)?;
+            accumulation.add(&model, &micro.reduced);
+            means.merge(&micro.means);
+            tokens += micro.tokens;
+        }
+        let gradient = accumulation.finish(&model, config.max_grad_norm);
+        for (what, got) in [("loss", gradient.loss), ("gradient norm", gradient.norm)] {
             if !got.is_finite() {
-                return Err(Error::NotFinite { step, what, got, records: records() });
+                let records = batch.iter().map(|index| (records.id)(*index)).collect();
+                return Err(Error::NotFinite { step, what, got, records });
             }
         }
-        Ok(self)
+        let learning_rate = config.rate(step);
+        model = optimizer.step(learning_rate, model, gradient.gradients);
+        observer.step(&StepReport {
+            phase,
+            step,
+            steps: config.steps,
+            epoch: ((step + 1) * config.batch_size) as f64 / len as f64,
+            learning_rate,
+            grad_norm: gradient.norm,
+            tokens,
+            means: &means,
+        })?;
+    }
+    Ok(model)
+}
+
+/// Which records a step visits.
+struct Visits {
+    len: usize,
+    seed: u64,
+    order: Vec<usize>,
+    epoch: u32,
+}
+
+impl Visits {
+    fn new(len: usize, seed: u64) -> Self {
+        Self { len, seed, order: Vec::new(), epoch: 0 }
+    }
+
+    /// The next `count` of at least one record; a new epoch begins wherever one ends.
+    fn next(&mut self, count: usize) -> Vec<usize> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            if self.order.is_empty() {
+                self.order = epoch_order(self.len, self.seed, self.epoch);
+                self.order.reverse();
+                self.epoch += 1;
+            }
+            let wanted = count - taken.len();
+            taken.extend((0..wanted).map_while(|_| self.order.pop()));
+        }
+        taken
     }
 }
 
@@ -231,6 +310,18 @@ mod tests {
         sum.add(&model, &reduced(&model, [1.0, 1.0], 0.0));
         let mean = sum.finish(&model, 1.0);
         assert_eq!((mean.loss, mean.norm, mean.gradients.len()), (0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn every_epoch_visits_every_record_once() {
+        let mut visits = Visits::new(5, 3);
+        let mut seen: Vec<usize> = (0..5).flat_map(|_| visits.next(3)).collect();
+        assert_eq!(seen.len(), 15);
+        for epoch in seen.chunks_mut(5) {
+            epoch.sort_unstable();
+            assert_eq!(epoch, [0, 1, 2, 3, 4]);
+        }
+        assert_eq!(Visits::new(2, 0).next(5).len(), 5, "a batch larger than the data goes round");
     }
 
     #[test]

@@ -11,8 +11,7 @@ use accordant_objectives::{
     pairwise::{self, PairwiseObjective, dpo::DpoConfig},
 };
 use accordant_train::{
-    Error, PairLogpsCache, Recorder, TrainConfig, pair_logps,
-    pairwise::forward_pairs,
+    Error, Observer, PairLogpsCache, PairTask, Recorder, Result, TrainConfig, pair_logps,
     step::{Accumulation, MeanGradient},
     train_pairs, train_sft,
 };
@@ -58,10 +57,23 @@ fn dpo() -> Box<dyn PairwiseObjective> {
     pairwise::build("dpo", &Options::new().with("beta", 0.5)).unwrap()
 }
 
+fn train(
+    start: Decoder,
+    reference: Option<&PairLogpsCache>,
+    pairs: &[TokenPair],
+    objective: &dyn PairwiseObjective,
+    config: &TrainConfig,
+    observer: &mut dyn Observer,
+) -> Result<Decoder> {
+    let task = PairTask { pairs, reference, objective, phase: "dpo", device: &device() };
+    train_pairs(start, &task, config, observer)
+}
+
 fn losses(policy: &Decoder, rows: &[usize], padding: Padding, objective: &dyn PairwiseObjective) -> Vec<f64> {
     let pairs = pairs();
-    let (output, _) =
-        forward_pairs(policy, Some(&reference(&pairs)), &pairs, rows, objective, padding, &device()).unwrap();
+    let (reference, device) = (reference(&pairs), device());
+    let task = PairTask { pairs: &pairs, reference: Some(&reference), objective, phase: "dpo", device: &device };
+    let (output, _) = task.forward(policy, rows, padding).unwrap();
     output.losses.try_to_vec_as::<f64>().unwrap()
 }
 
@@ -77,11 +89,11 @@ impl ModuleVisitor for Flatten<'_> {
 /// Sums over micro-batches of `size`: the mean's gradient, flattened.
 fn accumulate(policy: &Decoder, size: usize, objective: &dyn PairwiseObjective) -> (MeanGradient, Vec<f32>) {
     let pairs = pairs();
-    let reference = reference(&pairs);
+    let (reference, device) = (reference(&pairs), device());
+    let task = PairTask { pairs: &pairs, reference: Some(&reference), objective, phase: "dpo", device: &device };
     let mut sum = Accumulation::default();
     for rows in (0..8).collect::<Vec<usize>>().chunks(size) {
-        let padding = Padding::default();
-        let (output, _) = forward_pairs(policy, Some(&reference), &pairs, rows, objective, padding, &device()).unwrap();
+        let (output, _) = task.forward(policy, rows, Padding::default()).unwrap();
         sum.add(policy, &output.reduce().unwrap());
     }
     let mean = sum.finish(policy, f64::INFINITY);
@@ -143,8 +155,7 @@ fn training_on_pairs_ranks_them_and_leaves_the_reference_alone() {
     let before = pair_logps(&start.valid(), &pairs, 8, &Device::flex()).unwrap();
     let config = TrainConfig::new(40, 3e-3).with_batch_size(8).with_micro_batch_size(3);
     let mut recorder = Recorder::new(None).unwrap();
-    let trained =
-        train_pairs(start.clone(), Some(&before), &pairs, &*dpo(), &config, &device(), "dpo", &mut recorder).unwrap();
+    let trained = train(start.clone(), Some(&before), &pairs, &*dpo(), &config, &mut recorder).unwrap();
     // At the start the pairs are ties up to rounding, so the accuracy there says nothing.
     assert!((recorder.curve("dpo/loss")[0].1 - std::f64::consts::LN_2).abs() < 1e-6);
     assert_eq!(recorder.curve("dpo/rewards/accuracies")[39].1, 1.0, "all pairs ranked at the end");
@@ -159,7 +170,7 @@ fn the_same_seed_gives_the_same_run_bit_for_bit() {
         let config = TrainConfig::new(6, 3e-3).with_batch_size(4).with_micro_batch_size(2).with_seed(seed);
         let sft = train_sft(model(1), &pairs, &config, &device(), &mut ()).unwrap();
         let reference = pair_logps(&sft.valid(), &pairs, 4, &Device::flex()).unwrap();
-        let trained = train_pairs(sft, Some(&reference), &pairs, &*dpo(), &config, &device(), "dpo", &mut ()).unwrap();
+        let trained = train(sft, Some(&reference), &pairs, &*dpo(), &config, &mut ()).unwrap();
         pair_logps(&trained.valid(), &pairs, 4, &Device::flex()).unwrap()
     };
     assert_eq!(run(3), run(3));
@@ -178,7 +189,7 @@ fn supervised_training_raises_the_likelihood_of_the_chosen() {
 
 fn refused(reference: Option<&PairLogpsCache>, pairs: &[TokenPair], start: Decoder) -> Error {
     let config = TrainConfig::new(2, 1e-3);
-    train_pairs(start, reference, pairs, &*dpo(), &config, &device(), "dpo", &mut ()).unwrap_err()
+    train(start, reference, pairs, &*dpo(), &config, &mut ()).unwrap_err()
 }
 
 #[test]
@@ -217,6 +228,6 @@ fn a_loss_that_is_nan_stops_the_run_and_names_its_records() {
 fn a_method_without_a_reference_needs_none() {
     let simpo = pairwise::build("simpo", &Options::new()).unwrap();
     let config = TrainConfig::new(2, 1e-3);
-    train_pairs(model(1), None, &pairs(), &*simpo, &config, &device(), "simpo", &mut ()).unwrap();
+    train(model(1), None, &pairs(), &*simpo, &config, &mut ()).unwrap();
     assert!(DpoConfig::new().init().unwrap().needs_reference());
 }
