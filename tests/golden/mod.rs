@@ -5,7 +5,7 @@
 //! `exact`, the right value where the peer's own is not. It is read from `$ACCORDANT_GOLDEN`, by default this folder, so
 //! that a larger set, or one with other numbers, runs unchanged.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
@@ -145,7 +145,9 @@ pub fn run_all(coverage: &Coverage, run: fn(&Case) -> Vec<String>) {
     }
     for ((family, objective), outcomes) in &counts {
         let outcomes: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        println!("{:36} {}", format!("{family}/{objective}"), outcomes.join("; "));
+        // Not `println`: the test harness would swallow it.
+        let line = format!("{:36} {}", format!("{family}/{objective}"), outcomes.join("; "));
+        writeln!(std::io::stderr(), "{line}").expect("standard error is open");
     }
     assert!(wrong.is_empty(), "{} numbers are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // This folder has cases of every objective; another may lack some, not all.
