@@ -43,8 +43,7 @@ struct Args {
     /// Leave out malformed rows and count them, instead of stopping at the first
     #[arg(long)]
     skip_malformed: bool,
-    /// The objective, by its name: dpo, f_dpo, ipo, simpo
-    #[arg(long, value_name = "NAME", default_value = "dpo")]
+    #[arg(long, value_name = "NAME", default_value = "dpo", help = objectives())]
     objective: String,
     /// Strength of the KL pull; the objective's own default if absent
     #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
@@ -94,6 +93,11 @@ struct Args {
     /// A few small steps, to see that everything runs; claims nothing
     #[arg(long)]
     short: bool,
+}
+
+fn objectives() -> String {
+    let names: Vec<_> = pairwise::methods().iter().map(|method| method.name).collect();
+    format!("The objective, by its name: {}", names.join(", "))
 }
 
 fn field_and_value(text: &str) -> Result<(String, String), String> {

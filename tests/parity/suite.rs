@@ -140,7 +140,7 @@ fn log_probs(numbers: &mut Numbers, device: &Device) {
 /// Rows of 13 that keep every third position, all or none, with NaN where nothing is kept.
 fn masks(numbers: &mut Numbers, device: &Device) {
     let shape = [9, 13];
-    let keep = |i: usize| [i % 3 == 0, true, false][i / 13 % 3];
+    let keep = |i: usize| [i.is_multiple_of(3), true, false][i / 13 % 3];
     let hidden = |(i, x): (usize, f32)| if keep(i) { x } else { f32::NAN };
     let inputs = [noise(21, 9 * 13, -2.0, 3.0).into_iter().enumerate().map(hidden).collect::<Vec<_>>()];
     type Masked = fn(Tensor<2>, Tensor<2, Bool>) -> accordant_ops::Result<Tensor<1>>;
@@ -196,7 +196,10 @@ fn decoder(numbers: &mut Numbers, device: &Device) {
     let ids: Vec<i64> = (0..rows * seq).map(|i| (i * i * 31 % vocab) as i64).collect();
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, seq]), device);
     // Row r has r % 4 columns of padding, on the left in every second row; the last five real tokens are scored.
-    let real = |i: usize| if i / seq % 2 == 0 { i % seq >= i / seq % 4 } else { i % seq < seq - i / seq % 4 };
+    let real = |i: usize| {
+        let (row, column) = (i / seq, i % seq);
+        if row.is_multiple_of(2) { column >= row % 4 } else { column < seq - row % 4 }
+    };
     let scored = |i: usize| real(i) && (0..5).any(|ahead| i % seq + ahead + 1 == seq || !real(i + ahead + 1));
     let scored = mask(device, [rows, seq], scored).narrow(1, 1, seq - 1);
     let init = |seed| DecoderConfig::new(vocab).with_init_std(0.2).init(seed, device).unwrap();
