@@ -163,7 +163,7 @@ fn objective(case: &Case, batch: &PairBatch) -> Result<PairOutput> {
             let LogRatios { chosen, rejected } = batch.log_ratios("ipo")?;
             let score = |ratio| divergence.score(ratio, exponent_max);
             let scores = LogRatios { chosen: score(chosen)?, rejected: score(rejected)? };
-            let losses = ipo_loss(batch, scores.per_token(batch.policy()), beta);
+            let losses = ipo_loss(batch, scores.per_token(batch.policy()), beta)?;
             Ok(PairOutput::new(losses, batch, beta))
         }
         other => panic!("{}: no objective for `{other}`", case.id),

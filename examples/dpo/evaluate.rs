@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, fmt};
 
 use accordant::{
     data::{
-        Text,
         collate::{Padding, Sequence, TokenBatch},
         tokenize::{END_ID, Tokenizer},
         tokens::TokenPair,
@@ -32,6 +31,8 @@ pub struct Run<'a> {
     pub policy: &'a Model,
     pub tokenizer: &'a Tokenizer,
     pub source: &'a Source,
+    /// What responses are sampled to.
+    pub prompts: &'a [Vec<u32>],
     pub device: &'a Device,
     pub batch_size: usize,
     pub seed: u64,
@@ -101,8 +102,7 @@ fn split(name: &'static str, pairs: &[TokenPair], sft: &PairLogpsCache, policy: 
 }
 
 fn samples(run: &Run) -> Result<Samples> {
-    let prompts: Vec<Vec<u32>> =
-        run.source.prompts.iter().map(|prompt| run.tokenizer.prompt(prompt)).collect::<Result<_, _>>()?;
+    let prompts = run.prompts;
     // Both models draw from streams of their own, so that their responses are independent.
     let draw = |model, number: u64| -> Result<Vec<Completion>> {
         let config = SampleConfig::new(MAX_NEW_TOKENS).with_seed(run.seed.wrapping_mul(2).wrapping_add(number));
@@ -114,19 +114,20 @@ fn samples(run: &Run) -> Result<Samples> {
     };
     let (from_sft, from_policy) = (draw(run.sft, 0)?, draw(run.policy, 1)?);
     let length = |from: &[Completion]| metrics::mean(&from.iter().map(|c| c.ids.len() as f64).collect::<Vec<_>>());
-    let under_policy = sums(run, run.policy, &prompts, &from_policy)?;
-    let under_sft = sums(run, run.sft, &prompts, &from_policy)?;
+    let under_policy = sums(run, run.policy, prompts, &from_policy)?;
+    let under_sft = sums(run, run.sft, prompts, &from_policy)?;
     let log_ratios: Vec<f64> = under_policy.iter().zip(&under_sft).map(|(p, s)| p - s).collect();
     let gold = match &run.source.world {
         None => None,
         Some(world) => {
-            let rewards = |from: &[Completion]| -> Result<Vec<f64>> {
-                let texts = run.source.prompts.iter().zip(from).map(|(prompt, completion)| {
-                    let Text::Messages(messages) = prompt else { return Ok(0.0) };
-                    Ok(world.reward(&messages[0].content, &run.tokenizer.decode(&completion.ids)?))
-                });
-                texts.collect()
-            };
+            let rewards =
+                |from: &[Completion]| -> Result<Vec<f64>> {
+                    let texts =
+                        run.source.prompts.iter().zip(from).map(|(prompt, completion)| {
+                            Ok(world.reward(prompt, &run.tokenizer.decode(&completion.ids)?))
+                        });
+                    texts.collect()
+                };
             let (sft, policy) = (rewards(&from_sft)?, rewards(&from_policy)?);
             let wins = win_rate(&policy, &sft)?;
             Some(([metrics::mean(&sft)?, metrics::mean(&policy)?], wins))
@@ -175,7 +176,8 @@ impl fmt::Display for Outcome {
             row("win rate against SFT", none(), wins.rate.to_string())?;
             row("  wins / ties / losses", none(), format!("{} / {} / {}", wins.wins, wins.ties, wins.losses))?;
         }
-        row("KL to SFT, nats a response", "0".into(), kl.to_string())?;
-        row("mean length, tokens", format!("{:.1}", lengths[0]), format!("{:.1}", lengths[1]))
+        row(&format!("samples, at most {MAX_NEW_TOKENS} tokens:"), String::new(), String::new())?;
+        row("  KL to SFT, nats a response", "0".into(), kl.to_string())?;
+        row("  mean length, tokens", format!("{:.1}", lengths[0]), format!("{:.1}", lengths[1]))
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use accordant::data::{
-    LoadOptions, LoadReport, OnReject, Pair, Text, read_hh_rlhf,
+    LoadOptions, LoadReport, Message, OnReject, Pair, Role, Text, read_hh_rlhf,
+    tokenize::Tokenizer,
+    tokens::TokenPair,
     world::{World, WorldConfig},
 };
 use anyhow::Result;
@@ -14,11 +16,20 @@ pub struct Source {
     pub train: Vec<Pair>,
     pub test: Vec<Pair>,
     pub world: Option<World>,
-    /// Prompts to sample responses to.
-    pub prompts: Vec<Text>,
+    /// Prompts of the world to sample responses to; none where the held-out pairs' own are used.
+    pub prompts: Vec<String>,
 }
 
 impl Source {
+    /// Prompts to sample responses to, as tokens: the world's, or those of some held-out pairs as they were truncated.
+    pub fn prompts(&self, tokenizer: &Tokenizer, test: &[TokenPair]) -> Result<Vec<Vec<u32>>> {
+        if self.world.is_none() {
+            return Ok(test.iter().step_by(test.len().div_ceil(48)).map(|pair| pair.prompt.clone()).collect());
+        }
+        let ask = |prompt: &String| tokenizer.prompt(&Text::Messages(vec![Message::new(Role::User, prompt)]));
+        Ok(self.prompts.iter().map(ask).collect::<Result<_, _>>()?)
+    }
+
     /// Every text of the training pairs, for the tokenizer.
     pub fn texts(&self) -> Vec<&str> {
         let parts = self.train.iter().flat_map(|pair| [&pair.prompt, &pair.chosen, &pair.rejected]);
@@ -37,11 +48,10 @@ pub fn world(seed: u64, short: bool) -> Result<Source> {
     let world = World::new(WorldConfig { seed, ..WorldConfig::default() })?;
     let (train, test, prompts) = if short { (64, 32, 8) } else { (4000, 600, 400) };
     println!("synthetic world, seed {seed}: {train} training pairs, {test} held out, {prompts} prompts");
-    let ask = |prompt| Text::Messages(vec![accordant::data::Message::new(accordant::data::Role::User, prompt)]);
     Ok(Source {
         train: world.train_pairs(train),
         test: world.test_pairs(test),
-        prompts: world.prompts(prompts).into_iter().map(ask).collect(),
+        prompts: world.prompts(prompts),
         world: Some(world),
     })
 }
@@ -59,12 +69,12 @@ pub fn hh_rlhf(train: &[PathBuf], test: &[PathBuf], on_reject: OnReject) -> Resu
             pairs.extend(more);
             total.merge(report);
         }
-        println!("{name}: {} rows, {} accepted, {} rejected\n", total.lines, total.used, total.total_rejected());
+        let rows = total.lines - total.blank;
+        println!("{name}: {rows} rows, {} accepted, {} rejected\n", total.used, total.total_rejected());
         Ok(pairs)
     };
     let (train, test) = (read("training", train)?, read("held-out", test)?);
-    let prompts = test.iter().take(32).map(|pair| pair.prompt.clone()).collect();
-    Ok(Source { train, test, world: None, prompts })
+    Ok(Source { train, test, world: None, prompts: Vec::new() })
 }
 
 /// The device of that name, if its backend was compiled in.
@@ -73,6 +83,7 @@ pub fn device(name: &str) -> Result<Device, String> {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "ndarray")]
+        #[expect(deprecated, reason = "a second opinion on the CPU while burn ships it")]
         "ndarray" => Ok(Device::ndarray()),
         #[cfg(feature = "wgpu")]
         "wgpu" => Ok(Device::wgpu(Default::default())),
@@ -80,6 +91,12 @@ pub fn device(name: &str) -> Result<Device, String> {
         "vulkan" => Ok(Device::vulkan(Default::default())),
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(0usize)),
+        #[cfg(feature = "metal")]
+        "metal" => Ok(Device::metal(Default::default())),
+        #[cfg(feature = "webgpu")]
+        "webgpu" => Ok(Device::webgpu(Default::default())),
+        #[cfg(feature = "rocm")]
+        "rocm" => Ok(Device::rocm(0usize)),
         _ => Err("no such backend was compiled in; see the features of the `accordant` crate".into()),
     }
 }

@@ -39,8 +39,11 @@ impl Row<'_> {
             }
             None => {
                 let keys: Vec<_> = self.fields.keys().map(|key| format!("`{key}`")).collect();
-                let found = if keys.is_empty() { "no field".to_string() } else { excerpt(&keys.join(", ")) };
-                Err(Reason::field(Code::MissingField, field, format!("missing, found {found}")))
+                let message = match keys.is_empty() {
+                    true => "missing".to_owned(),
+                    false => format!("missing; there is {}", excerpt(&keys.join(", "))),
+                };
+                Err(Reason::field(Code::MissingField, field, message))
             }
         }
     }

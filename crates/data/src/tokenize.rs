@@ -18,7 +18,7 @@ use tokenizers::{
 };
 
 use crate::{
-    Error, Message, Pair, Result, Role, Text,
+    Code, Error, Message, Pair, Result, Role, Text,
     tokens::{TokenPair, TokenReport, Truncation},
 };
 
@@ -84,7 +84,7 @@ impl Tokenizer {
         Ok(Self::literal(inner))
     }
 
-    /// Reads a `tokenizer.json` that [`Tokenizer::save`] wrote.
+    /// Reads a `tokenizer.json` with the content of [`Tokenizer::to_json`].
     ///
     /// # Errors
     /// [`Error::TokenizerFile`] when the file cannot be read, is no tokenizer, or lacks this layout's special tokens.
@@ -100,13 +100,12 @@ impl Tokenizer {
         Ok(Self::literal(inner))
     }
 
-    /// Writes a `tokenizer.json`.
+    /// The content of a `tokenizer.json`, for [`Tokenizer::load`].
     ///
     /// # Errors
-    /// [`Error::TokenizerFile`] when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        self.inner.save(path, false).map_err(|source| Error::TokenizerFile { path: path.to_owned(), source })
+    /// [`Error::Tokenizer`] as the library reports it.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(false).map_err(Error::Tokenizer)
     }
 
     fn literal(mut inner: HfTokenizer) -> Self {
@@ -192,7 +191,8 @@ impl Tokenizer {
         }
     }
 
-    /// Tokenizes and truncates pairs; those that cannot be used are left out and counted.
+    /// Tokenizes and truncates pairs; those that cannot be used are left out and counted, also those whose completion is
+    /// of several turns ([`Code::DivergentTurns`]).
     ///
     /// # Errors
     /// Domain errors of `truncation`, and as [`Tokenizer::encode`].
@@ -201,6 +201,12 @@ impl Tokenizer {
         let mut report = TokenReport::default();
         let mut out = Vec::with_capacity(pairs.len());
         for pair in pairs {
+            let one_turn = |text: &Text| text.as_messages().is_none_or(|messages| messages.len() == 1);
+            if !one_turn(&pair.chosen) || !one_turn(&pair.rejected) {
+                // Every token of a completion is scored, and a user's words must not be.
+                report.reject(Code::DivergentTurns);
+                continue;
+            }
             let mut prompt = self.prompt(&pair.prompt)?;
             let (mut chosen, mut rejected) = (self.completion(&pair.chosen)?, self.completion(&pair.rejected)?);
             match truncation.apply(&mut prompt, &mut chosen, &mut rejected) {
@@ -228,7 +234,6 @@ impl Tokenizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     fn tokenizer() -> Tokenizer {
         Tokenizer::train(["the cat sat on the mat", "the cat ate the rat"], 290).unwrap()
@@ -268,7 +273,7 @@ mod tests {
     fn a_saved_tokenizer_comes_back_and_another_file_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.json");
-        tokenizer().save(&path).unwrap();
+        std::fs::write(&path, tokenizer().to_json().unwrap()).unwrap();
         let back = Tokenizer::load(&path).unwrap();
         let text = "the mat <|user|>";
         assert_eq!(back.encode(text).unwrap(), tokenizer().encode(text).unwrap());
@@ -283,6 +288,20 @@ mod tests {
         let limits = Truncation { overflow: crate::tokens::Overflow::Drop, ..Truncation::keep_end(5) };
         let (kept, report) = tokenizer().pairs(&pairs, &limits).unwrap();
         assert_eq!((kept.len(), report.records, report.rejected.get(&Code::TooLong)), (1, 2, Some(&1)));
+    }
+
+    #[test]
+    fn a_completion_of_several_turns_is_counted_not_scored() {
+        let say = |role, text: &str| Message::new(role, text);
+        let reply = |text: &str| Text::Messages(vec![say(Role::Assistant, text)]);
+        let long = vec![say(Role::Assistant, "sat"), say(Role::User, "mat?"), say(Role::Assistant, "mat")];
+        let prompt = Text::Messages(vec![say(Role::User, "cat")]);
+        let pairs = [
+            Pair::new(prompt.clone(), long, reply("ate")).unwrap(),
+            Pair::new(prompt, reply("a"), reply("b")).unwrap(),
+        ];
+        let (kept, report) = tokenizer().pairs(&pairs, &Truncation::keep_end(99)).unwrap();
+        assert_eq!((kept.len(), report.rejected.get(&Code::DivergentTurns)), (1, Some(&1)));
     }
 
     #[test]

@@ -61,7 +61,7 @@ const FILLERS: [&str; 5] = [
 pub struct Attributes {
     /// Share of the statements whose subject is the prompt's topic; 0 without a statement.
     pub on_topic: f64,
-    /// Half for a courtesy at either end.
+    /// Half for a courtesy of an opening, half for one of a closing, wherever they stand.
     pub polite: f64,
     /// 1 up to 6 words, falling linearly to 0 at 36 words.
     pub concise: f64,

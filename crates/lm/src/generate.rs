@@ -13,7 +13,7 @@ use burn::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{CachedLm, Error, Result};
+use crate::{CachedLm, Error, Result, SAMPLE_STREAM};
 
 /// How to sample.
 #[derive(Config, Debug, PartialEq)]
@@ -137,7 +137,7 @@ struct Row {
 impl Row {
     fn new(seed: u64, number: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(number);
+        rng.set_stream(SAMPLE_STREAM | number);
         Self { rng, completion: Completion { ids: Vec::new(), logps: Vec::new(), stopped: false } }
     }
 

@@ -20,6 +20,11 @@ pub mod generate;
 
 pub use error::{Error, Result};
 
+/// Random streams of a seed, apart from one another and from those of `accordant-data`, which start at 1 << 32: the
+/// initial weights', and the first of as many as there are rows to sample.
+const INIT_STREAM: u64 = 1 << 48;
+const SAMPLE_STREAM: u64 = 2 << 48;
+
 /// A causal language model, as a trainer sees it.
 pub trait CausalLm {
     /// Final hidden states `[batch, seq, hidden]`; the one at position `t` predicts token `t + 1`.

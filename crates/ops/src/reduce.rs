@@ -2,7 +2,7 @@
 //!
 //! Averaging the means of micro-batches is wrong whenever their denominators differ. Everything here therefore returns
 //! numerator and denominator beside the loss: whoever accumulates adds numerators (or their gradients) and
-//! denominators and divides once, and any split of a batch gives the same update.
+//! denominators (unless those are global already) and divides once, and any split of a batch gives the same update.
 
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,16 @@ pub struct Reduced {
     pub numerator: Tensor<1>,
     /// What the sum is divided by; a constant.
     pub denominator: Tensor<1>,
+    /// Whether `denominator` already is that of the whole batch, so that parts of it have it in common and must not add
+    /// theirs up.
+    pub is_global: bool,
 }
 
 impl Reduced {
-    fn new(numerator: Tensor<1>, denominator: Tensor<1>) -> Self {
+    fn new(numerator: Tensor<1>, denominator: Tensor<1>, is_global: bool) -> Self {
         let denominator = denominator.detach();
         let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
-        Self { loss: numerator.clone() / divisor, numerator, denominator }
+        Self { loss: numerator.clone() / divisor, numerator, denominator, is_global }
     }
 }
 
@@ -79,7 +82,7 @@ pub fn reduce_items(losses: Tensor<1>, weights: Tensor<1>, reduction: ItemReduct
         ItemReduction::Mean => weights.sum(),
         ItemReduction::Sum => numerator.ones_like(),
     };
-    Ok(Reduced::new(numerator, denominator))
+    Ok(Reduced::new(numerator, denominator, reduction == ItemReduction::Sum))
 }
 
 /// How per-token losses become one number. It changes the method, so it is part of a method's configuration.
@@ -141,7 +144,8 @@ pub fn reduce_tokens(
         }
         Aggregation::Sum => (sums.sum(), constant(1.0)),
     };
-    Ok(Reduced::new(numerator, denominator))
+    let is_global = matches!(aggregation, Aggregation::GlobalTokens(_) | Aggregation::Sum);
+    Ok(Reduced::new(numerator, denominator, is_global))
 }
 
 #[cfg(test)]

@@ -45,7 +45,10 @@ pub enum Error {
         /// The fingerprint of the cache.
         got: u64,
     },
-    /// Loss or gradient is NaN or infinite; the parameters are those of the step before.
+    /// The model holds parameters without gradients: it was not made on an autodiff device.
+    #[error("the model must live on an autodiff device: make it on `device.autodiff()`")]
+    NotAutodiff,
+    /// Loss or gradient is NaN or infinite; the step was not taken.
     #[error("step {step}: the {what} is {got} (records {})", records.join(", "))]
     NotFinite {
         /// The step, from 0.

@@ -103,6 +103,15 @@ pub fn pair_logps<M: CausalLm>(
     Ok(cache)
 }
 
+/// Either all pairs have a margin or none has.
+fn check_margins<'a>(mut pairs: impl Iterator<Item = &'a TokenPair>) -> Result<()> {
+    let Some(first) = pairs.next() else { return Ok(()) };
+    match pairs.find(|pair| pair.margin.is_some() != first.margin.is_some()) {
+        Some(pair) => Err(Error::MarginMixed { id: pair.id.clone(), has: pair.margin.is_some() }),
+        None => Ok(()),
+    }
+}
+
 fn row_len(pair: &TokenPair) -> usize {
     pair.prompt.len() + pair.chosen.len().max(pair.rejected.len())
 }
@@ -130,6 +139,14 @@ impl PairTask<'_> {
     /// Token ids outside the vocabulary; side information or a reference that the objective needs and does not get.
     pub fn forward<M: CausalLm>(&self, model: &M, rows: &[usize], padding: Padding) -> Result<(PairOutput, usize)> {
         let Self { pairs, device, .. } = *self;
+        if let Some(row) = rows.iter().find(|row| **row >= pairs.len()) {
+            check_domain(false, "rows", "numbers of the task's pairs", *row as f64)?;
+        }
+        if let Some(reference) = self.reference
+            && reference.chosen.len() != pairs.len()
+        {
+            reference.check("reference", pairs)?;
+        }
         let picked = || rows.iter().map(|row| &pairs[*row]);
         let tokens = TokenBatch::of_pairs(picked(), model.head().dims()[0], padding, device)?;
         let policy = PairLogps::from_stacked_tokens(&score(model, &tokens)?)?;
@@ -140,16 +157,23 @@ impl PairTask<'_> {
         if picked().any(|pair| pair.label_prob.is_some()) {
             batch = batch.with_label_probs(vector(picked().map(|pair| pair.label_prob.unwrap_or(1.0)), device))?;
         }
-        if let Some(margins) = picked().map(|pair| pair.margin).collect::<Option<Vec<f64>>>() {
-            batch = batch.with_margins(vector(margins.into_iter(), device))?;
+        if picked().any(|pair| pair.margin.is_some()) {
+            check_margins(picked())?;
+            batch = batch.with_margins(vector(picked().filter_map(|pair| pair.margin), device))?;
         }
         Ok((self.objective.forward(&batch)?, tokens.num_tokens))
     }
 
     fn check(&self) -> Result<()> {
-        let Some(first) = self.pairs.first() else { return Err(Error::NoRecords { name: "pairs" }) };
-        if let Some(pair) = self.pairs.iter().find(|pair| pair.margin.is_some() != first.margin.is_some()) {
-            return Err(Error::MarginMixed { id: pair.id.clone(), has: pair.margin.is_some() });
+        if self.pairs.is_empty() {
+            return Err(Error::NoRecords { name: "pairs" });
+        }
+        check_margins(self.pairs.iter())?;
+        for pair in self.pairs {
+            let (weight, margin, p) = (pair.weight, pair.margin.unwrap_or(0.0), pair.label_prob.unwrap_or(1.0));
+            check_domain(weight.is_finite() && weight >= 0.0, "weight", "finite and >= 0", weight)?;
+            check_domain(margin.is_finite(), "margin", "finite", margin)?;
+            check_domain((0.0..=1.0).contains(&p), "label_prob", "in [0, 1]", p)?;
         }
         match self.reference {
             _ if !self.objective.needs_reference() => Ok(()),
@@ -165,7 +189,8 @@ impl PairTask<'_> {
 ///
 /// # Errors
 /// [`Error::NoRecords`], [`Error::NoReference`], [`Error::Stale`] when the reference belongs to other pairs,
-/// [`Error::MarginMixed`], domain errors of `config`, token ids outside the vocabulary, and [`Error::NotFinite`] before a
+/// [`Error::MarginMixed`], [`Error::NotAutodiff`], domain errors of `config` and of the pairs' weights, margins and label
+/// probabilities, token ids outside the vocabulary, and [`Error::NotFinite`] before a
 /// step that would spoil the parameters.
 pub fn train_pairs<M: Module + CausalLm>(
     model: M,

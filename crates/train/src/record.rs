@@ -1,6 +1,6 @@
 //! What people see of a run: a progress bar, a metrics log, curves.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use accordant_ops::Means;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,6 +25,8 @@ pub struct StepReport<'a> {
     pub grad_norm: f64,
     /// Real tokens that the step read.
     pub tokens: usize,
+    /// Seconds that the step took.
+    pub seconds: f64,
     /// Means over the step's records.
     pub means: &'a Means,
 }
@@ -51,7 +53,7 @@ impl Observer for () {
 pub struct Recorder {
     bar: ProgressBar,
     phase: String,
-    since: Instant,
+    seconds: f64,
     tokens: usize,
     log: Option<JsonLines>,
     curves: Vec<(String, Vec<(f64, f64)>)>,
@@ -65,7 +67,7 @@ impl Recorder {
     pub fn new(log: Option<&Path>) -> Result<Self> {
         let log = log.map(JsonLines::create).transpose()?;
         let (phase, bar) = (String::new(), ProgressBar::hidden());
-        Ok(Self { bar, phase, since: Instant::now(), tokens: 0, log, curves: Vec::new() })
+        Ok(Self { bar, phase, seconds: 0.0, tokens: 0, log, curves: Vec::new() })
     }
 
     /// The points `(step, value)` of a mean such as `dpo/loss`, in the order of the steps; empty when there are none.
@@ -109,7 +111,7 @@ impl Recorder {
         let style = ProgressStyle::with_template("{prefix:>8} {bar:30} {pos}/{len} [{elapsed}<{eta}] {msg}");
         self.bar.set_style(style.expect("the template is valid"));
         self.bar.set_prefix(report.phase.to_owned());
-        (self.phase, self.since, self.tokens) = (report.phase.to_owned(), Instant::now(), 0);
+        (self.phase, self.seconds, self.tokens) = (report.phase.to_owned(), 0.0, 0);
     }
 }
 
@@ -119,7 +121,8 @@ impl Observer for Recorder {
             self.begin(report);
         }
         self.tokens += report.tokens;
-        let speed = self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        self.seconds += report.seconds;
+        let speed = self.tokens as f64 / self.seconds.max(1e-9);
         let loss = report.means.mean("loss").unwrap_or(0.0);
         let accuracy = report.means.mean("rewards/accuracies");
         let accuracy = accuracy.map_or(String::new(), |value| format!(" acc {value:.3}"));
@@ -170,6 +173,7 @@ mod tests {
                 learning_rate: 1e-3,
                 grad_norm: 1.0,
                 tokens: 10,
+                seconds: 0.5,
                 means: &means,
             };
             recorder.step(&report).unwrap();
@@ -182,6 +186,7 @@ mod tests {
         let lines: Vec<Value> =
             std::fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 4);
+        assert_eq!(lines[2]["tokens_per_second"], json!(20.0));
         assert_eq!((&lines[2]["loss"], &lines[3]["held-out"]), (&json!(2.0), &json!(0.75)));
     }
 }

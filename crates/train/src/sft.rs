@@ -16,10 +16,10 @@ use crate::{
 
 /// Trains on the chosen responses of `pairs`, each response's tokens given its prompt; the loss is the mean over tokens.
 ///
-/// `model` must live on an autodiff device, `device`. Reports the mean `loss` (nats a token) under the phase `sft`.
+/// Weights are not read: every chosen token counts the same. `model` must live on an autodiff device, `device`. Reports the mean `loss` (nats a token) under the phase `sft`.
 ///
 /// # Errors
-/// [`Error::NoRecords`], domain errors of `config`, token ids outside the vocabulary, and [`Error::NotFinite`] before a
+/// [`Error::NoRecords`], [`Error::NotAutodiff`], domain errors of `config`, token ids outside the vocabulary, and [`Error::NotFinite`] before a
 /// step that would spoil the parameters.
 pub fn train_sft<M: Module + CausalLm>(
     model: M,

@@ -3,13 +3,15 @@
 //! Gradients of numerators are added up and divided once by the sum of the denominators, then clipped by their global
 //! norm. How a batch is split into micro-batches therefore changes nothing but rounding.
 
+use std::time::Instant;
+
 use accordant_data::order::epoch_order;
 use accordant_ops::{Means, Reduced, check_domain};
 use burn::{
     config::Config,
     module::{Module, ModuleVisitor, Param},
     optim::{AdamWConfig, GradientsAccumulator, GradientsParams},
-    tensor::Tensor,
+    tensor::{Device, Tensor},
 };
 
 use crate::{Error, Observer, Result, StepReport, schedule::warmup_cosine};
@@ -96,7 +98,7 @@ impl<M: Module> Accumulation<M> {
     pub fn add(&mut self, model: &M, reduced: &Reduced) {
         // With no weight at all the numerator may not depend on the model, and there is nothing to learn from.
         let denominator = scalar(&reduced.denominator);
-        self.denominator += denominator;
+        self.denominator = if reduced.is_global { denominator } else { self.denominator + denominator };
         if denominator != 0.0 {
             self.numerator += scalar(&reduced.numerator);
             let gradients = GradientsParams::from_grads(reduced.numerator.backward(), model);
@@ -146,11 +148,15 @@ pub(crate) fn run_steps<M: Module>(
     forward: impl Fn(&M, &[usize]) -> Result<Micro>,
 ) -> Result<M> {
     config.validate()?;
+    if !model.devices().iter().all(Device::is_autodiff) {
+        return Err(Error::NotAutodiff);
+    }
     let len = records.lens.len();
     // PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
     let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
     let mut visits = Visits::new(len, config.seed);
     for step in 0..config.steps {
+        let since = Instant::now();
         let mut batch = visits.next(config.batch_size);
         // Rows of like length waste little padding, and the order within a step does not matter.
         batch.sort_by_key(|index| records.lens[*index]);
@@ -178,6 +184,7 @@ pub(crate) fn run_steps<M: Module>(
             learning_rate,
             grad_norm: gradient.norm,
             tokens,
+            seconds: since.elapsed().as_secs_f64(),
             means: &means,
         })?;
     }
@@ -272,7 +279,7 @@ mod tests {
         let out = model.forward(Tensor::<2>::from_floats([x], &device)).reshape([1]);
         let numerator = out * weight;
         let denominator = Tensor::from_floats([weight], &device);
-        Reduced { loss: numerator.clone() / denominator.clone(), numerator, denominator }
+        Reduced { loss: numerator.clone() / denominator.clone(), numerator, denominator, is_global: false }
     }
 
     fn gradient(model: &Linear, mean: &MeanGradient) -> Vec<f32> {
@@ -289,6 +296,17 @@ mod tests {
         // d/dw of (1·w·x₁ + 3·w·x₂) / 4 is (1/4, 6/4), and of the bias 1.
         assert_eq!(gradient(&model, &mean), [0.25, 1.5]);
         assert!((mean.norm - (0.0625f64 + 2.25 + 1.0).sqrt()).abs() < 1e-6, "{}", mean.norm);
+    }
+
+    #[test]
+    fn a_global_denominator_is_not_added_up() {
+        let model = linear();
+        let mut sum = Accumulation::default();
+        for x in [[1.0, 0.0], [0.0, 2.0]] {
+            sum.add(&model, &Reduced { is_global: true, ..reduced(&model, x, 4.0) });
+        }
+        // (4·w·x₁ + 4·w·x₂) / 4, not / 8.
+        assert_eq!(gradient(&model, &sum.finish(&model, f64::INFINITY)), [1.0, 2.0]);
     }
 
     #[test]

@@ -205,6 +205,12 @@ fn what_is_wrong_with_a_run_is_said_before_it_starts() {
     let error = refused(Some(&reference(&mixed)), &mixed, model(1)).to_string();
     assert_eq!(error, "record `pair 1` has no margin, unlike the first record");
 
+    let mut heavy = pairs.clone();
+    heavy[2].weight = -1.0;
+    let error = refused(Some(&reference(&heavy)), &heavy, model(1)).to_string();
+    assert_eq!(error, "`weight`: expected finite and >= 0, got -1");
+    assert!(matches!(refused(Some(&cache), &pairs, model(1).valid()), Error::NotAutodiff));
+
     let mut foreign = pairs;
     foreign[3].chosen[1] = VOCAB as u32;
     let error = pair_logps(&model(1).valid(), &foreign, 8, &Device::flex()).unwrap_err().to_string();

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use crate::{CachedLm, CausalLm, Error, Result, check_mask, positions};
+use crate::{CachedLm, CausalLm, Error, INIT_STREAM, Result, check_mask, positions};
 
 pub mod attention;
 
@@ -52,7 +52,11 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    fn validate(&self) -> Result<()> {
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or a domain error naming the field.
+    pub fn validate(&self) -> Result<()> {
         for (field, got) in [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -100,7 +104,9 @@ impl DecoderConfig {
     /// ```
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
         self.validate()?;
-        let mut init = Init { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone() };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(INIT_STREAM);
+        let mut init = Init { rng, device: device.clone() };
         let (hidden, mlp) = (self.hidden_size, self.mlp_size);
         let residual_std = self.init_std / (2.0 * self.num_layers as f64).sqrt();
         let head_dim = hidden / self.num_heads;
@@ -187,6 +193,10 @@ pub struct Decoder {
 
 impl Decoder {
     fn forward(&self, ids: Tensor<2, Int>, mask: Tensor<2, Bool>, cache: &mut [KeyValues]) -> Result<Tensor<3>> {
+        if cache.len() != self.layers.len() {
+            let expected = format!("one entry for each of {} layers", self.layers.len());
+            return Err(Error::Config { field: "cache", got: cache.len(), expected });
+        }
         let old = cache.first().map_or(0, KeyValues::len);
         check_mask(&ids, &mask, old)?;
         let new = ids.dims()[1];

@@ -102,4 +102,7 @@ fn a_mask_of_another_shape_is_an_error() {
     let (_, mask) = padded(&[1, 2], 0, 0);
     let error = model().hidden(ids, mask).unwrap_err().to_string();
     assert_eq!(error, "`attention_mask`: expected shape [1, 3], got [1, 2]");
+    let (ids, mask) = padded(&[1, 2, 3], 0, 0);
+    let error = model().hidden_cached(ids, mask, &mut Vec::new()).unwrap_err().to_string();
+    assert_eq!(error, "`cache` = 0: expected one entry for each of 2 layers");
 }

@@ -4,10 +4,10 @@
 //! **Use when:** there are pairs and a reference policy; the method to try first.
 //! **Deviations:** label smoothing is applied, as in the authors' note on cDPO and in OpenRLHF; TRL 1.16 ignores it.
 
-use accordant_ops::{check_domain, stable::softplus};
+use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta};
+use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta, logistic_loss};
 use crate::Result;
 
 /// DPO losses, one per pair.
@@ -25,6 +25,10 @@ use crate::Result;
 /// `beta` > 0 in nats⁻¹ and `label_smoothing` in `[0, 0.5)` are checked by [`DpoConfig::init`]. Equal log-ratios (policy
 /// = reference, or identical responses) give ln 2; an empty response has log-ratio 0. Finite for every finite `h`.
 ///
+/// # Errors
+/// A shape error when there is not one log-ratio for each response of `batch`, of which the margins and label
+/// probabilities are read.
+///
 /// # Example
 /// ```
 /// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, dpo::dpo_loss};
@@ -36,26 +40,22 @@ use crate::Result;
 /// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
 /// let ratios = LogRatios { chosen: one(3f32.ln()), rejected: one(0.0) };
 /// // h = ln 3, so σ(h) = 3/4 and the loss is ln 4/3.
-/// let loss = dpo_loss(&batch, ratios, 1.0, 0.0).into_scalar::<f32>();
+/// let loss = dpo_loss(&batch, ratios, 1.0, 0.0)?.into_scalar::<f32>();
 /// assert!((loss - (4f32 / 3.0).ln()).abs() < 1e-6);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "2305.18290")]
 #[doc(alias = "Direct Preference Optimization: Your Language Model is Secretly a Reward Model")]
 #[doc(alias = "cDPO")]
-pub fn dpo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64, label_smoothing: f64) -> Tensor<1> {
-    let h = batch.less_margin((ratios.chosen - ratios.rejected) * beta);
-    let loss = softplus(-h.clone());
-    match batch.flip_probs(label_smoothing) {
-        Some(flip_probs) => loss + flip_probs * h,
-        None => loss,
-    }
+pub fn dpo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64, label_smoothing: f64) -> Result<Tensor<1>> {
+    batch.check_ratios(&ratios)?;
+    Ok(logistic_loss(batch, (ratios.chosen - ratios.rejected) * beta, label_smoothing))
 }
 
 /// Configuration of [`Dpo`].
 #[derive(Config, Debug, PartialEq)]
 pub struct DpoConfig {
-    /// Strength of the KL pull, finite and > 0. 0.1: the paper's section 6 (its default).
+    /// Strength of the KL pull, finite and > 0. 0.1: the paper's experiments and TRL.
     #[config(default = 0.1)]
     pub beta: f64,
     /// Probability ε that a label is wrong, in `[0, 0.5)`. 0: the paper's DPO; 0.1 is typical for cDPO.
@@ -106,7 +106,7 @@ impl PairwiseObjective for Dpo {
             }
             false => batch.log_ratios("dpo")?,
         };
-        Ok(PairOutput::new(dpo_loss(batch, ratios, beta, label_smoothing), batch, beta))
+        Ok(PairOutput::new(dpo_loss(batch, ratios, beta, label_smoothing)?, batch, beta))
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         let loss = |h: f64| {
             let batch = spec_batch();
             let ratios = LogRatios { chosen: tensor(&[h]), rejected: tensor(&[0.0]) };
-            column(&dpo_loss(&batch, ratios, 1.0, eps))[0]
+            column(&dpo_loss(&batch, ratios, 1.0, eps).unwrap())[0]
         };
         // The minimum is the binary entropy of ε.
         let entropy = -eps * eps.ln() - (1.0 - eps) * (1.0 - eps).ln();
@@ -168,11 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn one_log_ratio_for_many_pairs_is_an_error_not_a_broadcast() {
+        let ratios = LogRatios { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
+        let error = dpo_loss(&spec_batch(), ratios, 1.0, 0.0).unwrap_err().to_string();
+        assert_eq!(error, "`ratios.chosen`: expected shape [1], got [2]");
+    }
+
+    #[test]
+    fn a_policy_equal_to_its_reference_loses_ln_2() {
+        let policy = spec_batch().policy().clone();
+        let batch = PairBatch::new(policy.clone()).with_reference(policy).unwrap();
+        let loss = column(&dpo(DpoConfig::new().with_label_smoothing(0.3)).forward(&batch).unwrap().losses);
+        assert_eq!(loss, [std::f64::consts::LN_2]);
+    }
+
+    #[test]
     fn swapping_the_pair_adds_h() {
         for h in [-30.0, -1.0, 0.0, 0.3, 50.0] {
             let loss = |chosen, rejected| {
                 let ratios = LogRatios { chosen: tensor(&[chosen]), rejected: tensor(&[rejected]) };
-                column(&dpo_loss(&spec_batch(), ratios, 1.0, 0.0))[0]
+                column(&dpo_loss(&spec_batch(), ratios, 1.0, 0.0).unwrap())[0]
             };
             let difference: f64 = loss(h, 0.0) - loss(0.0, h);
             assert!((difference + h).abs() < 1e-12, "loss(h) - loss(-h) = -h at {h}");

@@ -67,7 +67,7 @@ impl Divergence {
 /// `ratios`: two `[n]` of **summed** log-ratios; the result is `[n]`. Policy = reference gives ln 2.
 ///
 /// # Errors
-/// As [`Divergence::score`].
+/// As [`Divergence::score`] and [`dpo_loss`].
 ///
 /// # Example
 /// ```
@@ -96,13 +96,13 @@ pub fn f_dpo_loss(
 ) -> Result<Tensor<1>> {
     let score = |d| divergence.score(d, exponent_max);
     let scores = LogRatios { chosen: score(ratios.chosen)?, rejected: score(ratios.rejected)? };
-    Ok(dpo_loss(batch, scores, beta, label_smoothing))
+    dpo_loss(batch, scores, beta, label_smoothing)
 }
 
 /// Configuration of [`FDpo`].
 #[derive(Config, Debug, PartialEq)]
 pub struct FDpoConfig {
-    /// Strength of the pull towards the reference, finite and > 0. 0.1: the paper's section 5, as in DPO.
+    /// Strength of the pull towards the reference, finite and > 0. 0.1: DPO's.
     #[config(default = 0.1)]
     pub beta: f64,
     /// The divergence. Jensen-Shannon: the paper's best compromise of reward and diversity.

@@ -33,6 +33,9 @@ pub enum IpoLength {
 /// `beta` (τ in the paper) > 0. Equal log-ratios give `1/(4τ²)`. Quadratic: a log-ratio of ±1e4 gives about 1e8, finite in
 /// f32.
 ///
+/// # Errors
+/// A shape error when there is not one log-ratio for each response of `batch`.
+///
 /// # Example
 /// ```
 /// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, ipo::ipo_loss};
@@ -42,21 +45,22 @@ pub enum IpoLength {
 /// let one = |x: f32| Tensor::<1>::from_floats([x], &device);
 /// let logps = |x| SequenceLogps::new(one(x), one(1.0));
 /// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
-/// let loss = ipo_loss(&batch, LogRatios { chosen: one(2.0), rejected: one(-1.0) }, 0.5);
+/// let loss = ipo_loss(&batch, LogRatios { chosen: one(2.0), rejected: one(-1.0) }, 0.5)?;
 /// assert_eq!(loss.into_scalar::<f32>(), 4.0); // (2 + 1 - 1/(2·0.5))²
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "2310.12036")]
 #[doc(alias = "A General Theoretical Paradigm to Understand Learning from Human Preferences")]
-pub fn ipo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64) -> Tensor<1> {
+pub fn ipo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64) -> Result<Tensor<1>> {
+    batch.check_ratios(&ratios)?;
     let h = batch.less_margin(ratios.chosen - ratios.rejected);
     let target = 1.0 / (2.0 * beta);
     let loss = (h.clone() - target).square();
-    match batch.flip_probs(0.0) {
+    Ok(match batch.flip_probs(0.0) {
         // (−h − t)² − (h − t)² = 4 h t
         Some(flip_probs) => loss + flip_probs * h * (4.0 * target),
         None => loss,
-    }
+    })
 }
 
 /// Configuration of [`Ipo`].
@@ -100,7 +104,7 @@ impl PairwiseObjective for Ipo {
         if self.config.length == IpoLength::TokenMean {
             ratios = ratios.per_token(batch.policy());
         }
-        Ok(PairOutput::new(ipo_loss(batch, ratios, self.config.beta), batch, self.config.beta))
+        Ok(PairOutput::new(ipo_loss(batch, ratios, self.config.beta)?, batch, self.config.beta))
     }
 }
 
@@ -121,6 +125,14 @@ mod tests {
         // D = 1.5; (1.5 − 5)² = 12.25.
         let sum = column(&ipo(IpoLength::Sum).forward(&spec_batch()).unwrap().losses);
         assert!((sum[0] - 12.25).abs() < 1e-12, "{sum:?}");
+    }
+
+    #[test]
+    fn a_policy_equal_to_its_reference_loses_the_squared_target() {
+        let policy = spec_batch().policy().clone();
+        let batch = PairBatch::new(policy.clone()).with_reference(policy).unwrap();
+        // 1/(4τ²) at τ = 0.1
+        assert!((column(&ipo(IpoLength::Sum).forward(&batch).unwrap().losses)[0] - 25.0).abs() < 1e-12);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use accordant_ops::{
     EmptyRows, ItemReduction, Means, Reduced, SequenceLogps, TokenLogps, check_domain, check_shape,
-    reduce::reduce_items,
+    reduce::reduce_items, stable::softplus,
 };
 use burn::tensor::{Tensor, TensorData};
 
@@ -127,6 +127,7 @@ impl PairBatch {
     /// A shape error naming `reference.chosen` when it has another number of pairs.
     pub fn with_reference(mut self, reference: PairLogps) -> Result<Self> {
         self.check("reference.chosen", &reference.chosen.sum)?;
+        self.check("reference.rejected", &reference.rejected.sum)?;
         self.reference = Some(reference.detach());
         Ok(self)
     }
@@ -204,6 +205,15 @@ impl PairBatch {
         })
     }
 
+    /// Checks that there is one log-ratio for each response.
+    ///
+    /// # Errors
+    /// A shape error naming `ratios.chosen` or `ratios.rejected`.
+    pub fn check_ratios(&self, ratios: &LogRatios) -> Result<()> {
+        self.check("ratios.chosen", &ratios.chosen)?;
+        self.check("ratios.rejected", &ratios.rejected)
+    }
+
     /// `h` less the pair's margin.
     pub fn less_margin(&self, h: Tensor<1>) -> Tensor<1> {
         match &self.margins {
@@ -252,7 +262,7 @@ pub struct PairOutput {
     pub chosen_logps: Tensor<1>,
     /// Summed log-probabilities of the rejected responses under the policy.
     pub rejected_logps: Tensor<1>,
-    has_reference: bool,
+    chosen_log_ratios: Option<Tensor<1>>,
 }
 
 impl PairOutput {
@@ -274,7 +284,7 @@ impl PairOutput {
             rejected_rewards: rejected.detach(),
             chosen_logps: batch.policy.chosen.sum.clone().detach(),
             rejected_logps: batch.policy.rejected.sum.clone().detach(),
-            has_reference: batch.reference.is_some(),
+            chosen_log_ratios: batch.known_log_ratios().map(|ratios| ratios.chosen.detach()),
         }
     }
 
@@ -289,9 +299,13 @@ impl PairOutput {
     /// What is logged, over pairs of weight > 0: `loss`, `rewards/chosen`, `rewards/rejected`, `rewards/margins`,
     /// `rewards/accuracies` (a tie counts one half, and `rewards/ties` says how many there are), `logps/chosen`,
     /// `logps/rejected`, and `frac_chosen_logp_down`, the share of pairs whose chosen response has become less likely
-    /// than under the reference. Only the loss is weighted. Reads the device once; sums run in f64.
+    /// than under the reference. Only the loss is weighted. `frac_skipped` is the share of all pairs that has weight 0:
+    /// an empty side, or none given. Reads the device once; sums run in f64.
     pub fn means(&self) -> Means {
+        // A method without a reference has no log-ratio; a zero is no displacement.
+        let log_ratios = self.chosen_log_ratios.clone().unwrap_or_else(|| self.losses.zeros_like());
         let columns = [
+            &log_ratios,
             &self.losses,
             &self.weights,
             &self.chosen_rewards,
@@ -303,7 +317,8 @@ impl PairOutput {
         let rows: TensorData = stacked.into_data().convert::<f64>();
         let mut means = Means::default();
         for row in rows.as_slice::<f64>().expect("converted to f64").chunks_exact(columns.len()) {
-            let &[loss, weight, chosen, rejected, chosen_logp, rejected_logp] = row else { continue };
+            let &[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp] = row else { continue };
+            means.add("frac_skipped", f64::from(weight <= 0.0), 1.0);
             if weight <= 0.0 {
                 continue;
             }
@@ -316,8 +331,8 @@ impl PairOutput {
             means.add("rewards/ties", tie, 1.0);
             means.add("logps/chosen", chosen_logp, 1.0);
             means.add("logps/rejected", rejected_logp, 1.0);
-            if self.has_reference {
-                means.add("frac_chosen_logp_down", f64::from(chosen < 0.0), 1.0);
+            if self.chosen_log_ratios.is_some() {
+                means.add("frac_chosen_logp_down", f64::from(log_ratio < 0.0), 1.0);
             }
         }
         means
@@ -375,6 +390,20 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn PairwiseObjective>
             got: name.to_owned(),
             known: methods().iter().map(|method| method.name).collect(),
         }),
+    }
+}
+
+/// The logistic loss of margins: `softplus(−h) + q h`, after `h` has lost the pair's margin, where `q` is the probability
+/// that the pair's label is wrong.
+///
+/// # Shapes
+/// `h` and the result: `[n]`.
+pub fn logistic_loss(batch: &PairBatch, h: Tensor<1>, label_smoothing: f64) -> Tensor<1> {
+    let h = batch.less_margin(h);
+    let loss = softplus(-h.clone());
+    match batch.flip_probs(label_smoothing) {
+        Some(flip_probs) => loss + flip_probs * h,
+        None => loss,
     }
 }
 

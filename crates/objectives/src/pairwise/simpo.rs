@@ -4,10 +4,10 @@
 //! **Use when:** no reference policy can be kept, or DPO's answers grow too long.
 //! **Deviations:** none. TRL's class adds an NLL term by default; the paper's loss has none, nor has this.
 
-use accordant_ops::{check_domain, stable::softplus};
+use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{Method, PairBatch, PairOutput, PairwiseObjective, check_beta};
+use super::{Method, PairBatch, PairOutput, PairwiseObjective, check_beta, logistic_loss};
 use crate::Result;
 
 /// SimPO losses, one per pair, from mean log-probabilities.
@@ -39,12 +39,8 @@ use crate::Result;
 #[doc(alias = "SimPO: Simple Preference Optimization with a Reference-Free Reward")]
 pub fn simpo_loss(batch: &PairBatch, beta: f64, gamma: f64, label_smoothing: f64) -> Tensor<1> {
     let policy = batch.policy();
-    let h = batch.less_margin((policy.chosen.mean.clone() - policy.rejected.mean.clone()) * beta - gamma);
-    let loss = softplus(-h.clone());
-    match batch.flip_probs(label_smoothing) {
-        Some(flip_probs) => loss + flip_probs * h,
-        None => loss,
-    }
+    let h = (policy.chosen.mean.clone() - policy.rejected.mean.clone()) * beta - gamma;
+    logistic_loss(batch, h, label_smoothing)
 }
 
 /// Configuration of [`SimPo`].
@@ -126,6 +122,9 @@ mod tests {
         let (with, without) = (simpo.forward(&spec_batch()).unwrap(), simpo.forward(&free).unwrap());
         assert_eq!(column(&with.losses), column(&without.losses));
         assert_eq!(column(&with.chosen_rewards), column(&without.chosen_rewards));
+        // L_w = −12 is above L_ref = −13, whatever the reward is made of.
+        assert_eq!(with.means().mean("frac_chosen_logp_down"), Some(0.0));
+        assert_eq!(without.means().mean("frac_chosen_logp_down"), None);
     }
 
     #[test]
