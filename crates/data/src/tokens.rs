@@ -251,9 +251,12 @@ impl fmt::Display for TokenReport {
 mod tests {
     use super::*;
 
-    fn apply(limits: &Truncation) -> Result<(Vec<u32>, Vec<u32>, Vec<u32>, Cut), Reason> {
-        let (mut prompt, mut chosen, mut rejected) = (vec![1, 2, 3], vec![4, 5, 6], vec![7]);
-        limits.apply(&mut prompt, &mut chosen, &mut rejected).map(|cut| (prompt, chosen, rejected, cut))
+    /// Prompt, chosen and rejected.
+    type Parts = [Vec<u32>; 3];
+
+    fn apply(limits: &Truncation) -> Result<(Parts, Cut), Reason> {
+        let [mut prompt, mut chosen, mut rejected] = [vec![1, 2, 3], vec![4, 5, 6], vec![7]];
+        limits.apply(&mut prompt, &mut chosen, &mut rejected).map(|cut| ([prompt, chosen, rejected], cut))
     }
 
     #[test]
@@ -264,15 +267,15 @@ mod tests {
             max_length: 3,
             overflow: Overflow::KeepEnd,
         };
-        let (prompt, chosen, rejected, cut) = apply(&limits).unwrap();
-        assert_eq!((prompt, chosen, rejected), (vec![3], vec![4, 5], vec![7]));
+        let (parts, cut) = apply(&limits).unwrap();
+        assert_eq!(parts, [vec![3], vec![4, 5], vec![7]]);
         assert_eq!(cut, Cut { prompt: true, chosen: true, rejected: false });
     }
 
     #[test]
     fn what_fits_is_left_alone() {
-        let (prompt, chosen, rejected, cut) = apply(&Truncation::keep_end(6)).unwrap();
-        assert_eq!((prompt.len(), chosen.len(), rejected.len()), (3, 3, 1));
+        let (parts, cut) = apply(&Truncation::keep_end(6)).unwrap();
+        assert_eq!(parts.map(|part| part.len()), [3, 3, 1]);
         assert_eq!(cut, Cut { prompt: false, chosen: false, rejected: false });
     }
 

@@ -185,7 +185,8 @@ mod tests {
         let config = SampleConfig::new(12).with_seed(5);
         let together = sample(&model(&device), &prompts, &[0], &config, 0, &device).unwrap();
         for (row, prompt) in prompts.iter().enumerate() {
-            let alone = sample(&model(&device), &[prompt.clone()], &[0], &config, row as u64, &device).unwrap();
+            let alone =
+                sample(&model(&device), std::slice::from_ref(prompt), &[0], &config, row as u64, &device).unwrap();
             assert_eq!(alone[0].ids, together[row].ids);
         }
     }
