@@ -153,7 +153,9 @@ fn sums(run: &Run, model: &Model, prompts: &[Vec<u32>], completions: &[Completio
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, sft: String, policy: String| writeln!(f, "{name:<34} {sft:>24} {policy:>24}");
+        let mut row = |name: &str, sft: String, policy: String| {
+            writeln!(f, "{}", format!("{name:<34} {sft:>24} {policy:>24}").trim_end())
+        };
         let none = || "-".to_owned();
         row("95 % intervals in brackets", "SFT".into(), self.objective.to_uppercase())?;
         for Split { name, ranking, implicit, margin, groups } in &self.splits {

@@ -104,10 +104,28 @@ fn draw_panel<DB: DrawingBackend>(
     }
     chart
         .configure_series_labels()
+        .position(freest_corner(&all, (x_low, x_high), (y_low, y_high)))
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.25))
         .label_font(("sans-serif", 12))
         .draw()
+}
+
+/// The corner of the axes that holds the fewest points.
+fn freest_corner(points: &[(f64, f64)], x: (f64, f64), y: (f64, f64)) -> SeriesLabelPosition {
+    use SeriesLabelPosition::{LowerLeft, LowerRight, UpperLeft, UpperRight};
+    let place = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
+    let count = |right: bool, upper: bool| {
+        let within = |(px, py): &&(f64, f64)| {
+            let (across, up) = (place(*px, x), place(*py, y));
+            (if right { across > 0.5 } else { across < 0.5 }) && (if upper { up > 0.65 } else { up < 0.35 })
+        };
+        points.iter().filter(within).count()
+    };
+    let corners =
+        [(UpperRight, true, true), (LowerRight, true, false), (LowerLeft, false, false), (UpperLeft, false, true)];
+    let freest = corners.into_iter().min_by_key(|(_, right, upper)| count(*right, *upper));
+    freest.expect("there are four corners").0
 }
 
 /// Smallest and largest value, apart even when they are one or there are none, with some air.
@@ -123,6 +141,15 @@ fn range(values: impl Iterator<Item = f64>, air: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_legend_keeps_out_of_the_way_of_the_curves() {
+        let falling: Vec<(f64, f64)> = (0..100).map(|i| (f64::from(i), -f64::from(i))).collect();
+        let unit = (0.0, 100.0);
+        assert!(matches!(freest_corner(&falling, unit, (-100.0, 0.0)), SeriesLabelPosition::UpperRight));
+        let rising: Vec<(f64, f64)> = falling.iter().map(|(x, y)| (*x, -y)).collect();
+        assert!(matches!(freest_corner(&rising, unit, unit), SeriesLabelPosition::LowerRight));
+    }
 
     #[test]
     fn a_figure_names_its_curves_and_survives_odd_points() {
