@@ -315,25 +315,34 @@ impl PairOutput {
         ];
         let stacked = Tensor::stack::<2>(columns.map(|column| column.clone().detach()).to_vec(), 1);
         let rows: TensorData = stacked.into_data().convert::<f64>();
-        let mut means = Means::default();
+        // Summed here and named once: names cost more than numbers.
+        let (mut pairs, mut kept, mut sums) = (0.0, 0.0, [0.0; 9]);
         for row in rows.as_slice::<f64>().expect("converted to f64").chunks_exact(columns.len()) {
             let &[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp] = row else { continue };
-            means.add("frac_skipped", f64::from(weight <= 0.0), 1.0);
+            pairs += 1.0;
             if weight <= 0.0 {
                 continue;
             }
+            kept += 1.0;
             let tie = f64::from(chosen == rejected);
-            means.add("loss", loss * weight, weight);
-            means.add("rewards/chosen", chosen, 1.0);
-            means.add("rewards/rejected", rejected, 1.0);
-            means.add("rewards/margins", chosen - rejected, 1.0);
-            means.add("rewards/accuracies", f64::from(chosen > rejected) + 0.5 * tie, 1.0);
-            means.add("rewards/ties", tie, 1.0);
-            means.add("logps/chosen", chosen_logp, 1.0);
-            means.add("logps/rejected", rejected_logp, 1.0);
-            if self.chosen_log_ratios.is_some() {
-                means.add("frac_chosen_logp_down", f64::from(log_ratio < 0.0), 1.0);
-            }
+            let accuracy = f64::from(chosen > rejected) + 0.5 * tie;
+            let down = f64::from(log_ratio < 0.0);
+            let items = [loss * weight, weight, chosen, rejected, accuracy, tie, chosen_logp, rejected_logp, down];
+            sums.iter_mut().zip(items).for_each(|(sum, item)| *sum += item);
+        }
+        let [loss, weight, chosen, rejected, accuracy, ties, chosen_logp, rejected_logp, down] = sums;
+        let mut means = Means::default();
+        means.add("frac_skipped", pairs - kept, pairs);
+        means.add("loss", loss, weight);
+        means.add("rewards/chosen", chosen, kept);
+        means.add("rewards/rejected", rejected, kept);
+        means.add("rewards/margins", chosen - rejected, kept);
+        means.add("rewards/accuracies", accuracy, kept);
+        means.add("rewards/ties", ties, kept);
+        means.add("logps/chosen", chosen_logp, kept);
+        means.add("logps/rejected", rejected_logp, kept);
+        if self.chosen_log_ratios.is_some() {
+            means.add("frac_chosen_logp_down", down, kept);
         }
         means
     }
