@@ -14,8 +14,6 @@ pub enum Purpose {
     TestRecords,
     /// Prompts of a synthetic world for sampling.
     Prompts,
-    /// Resampling, for intervals.
-    Bootstrap,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
