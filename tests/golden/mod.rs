@@ -5,10 +5,14 @@
 //! `exact`, the right value where the peer's own is not. It is read from `$ACCORDANT_GOLDEN`, by default this folder, so
 //! that a larger set, or one with other numbers, runs unchanged.
 
-use std::{collections::BTreeMap, io::Write, path::PathBuf};
+pub mod json;
+
+use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
+
+use json::{flat, number, open, say};
 
 /// Relative and absolute: an error within either is accepted.
 pub type Tolerance = (f64, f64);
@@ -81,22 +85,6 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Not-a-number and infinities are strings.
-fn number(value: &Value) -> f64 {
-    match value {
-        Value::Number(number) => number.as_f64().expect("an f64"),
-        Value::String(text) => text.parse().unwrap_or_else(|_| panic!("not a number: {text}")),
-        other => panic!("not a number: {other}"),
-    }
-}
-
-fn flat(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(flat).collect(),
-        scalar => vec![number(scalar)],
-    }
-}
-
 fn tensor(values: Vec<f64>) -> Tensor<1> {
     let shape = [values.len()];
     Tensor::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64))
@@ -120,13 +108,7 @@ fn differences(got: &[f64], exact: Option<&[f64]>, peer: &[f64], (relative, abso
 /// Runs every case that `coverage` covers, prints how many ran and how many were skipped and why, and fails on any
 /// difference that `run` found.
 pub fn run_all(coverage: &Coverage, run: fn(&Case) -> Vec<String>) {
-    let given = std::env::var_os("ACCORDANT_GOLDEN").map(PathBuf::from);
-    let folder = given.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
-    let path = folder.join("objectives.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(file["schema"], "golden-objectives-1");
-
+    let (file, is_given) = open("objectives.json", "golden-objectives-1");
     let mut counts = BTreeMap::<_, BTreeMap<&str, usize>>::new();
     let mut wrong = Vec::new();
     for json in file["cases"].as_array().expect("cases") {
@@ -145,15 +127,13 @@ pub fn run_all(coverage: &Coverage, run: fn(&Case) -> Vec<String>) {
     }
     for ((family, objective), outcomes) in &counts {
         let outcomes: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        // Not `println`: the test harness would swallow it.
-        let line = format!("{:36} {}", format!("{family}/{objective}"), outcomes.join("; "));
-        writeln!(std::io::stderr(), "{line}").expect("standard error is open");
+        say(&format!("{:36} {}", format!("{family}/{objective}"), outcomes.join("; ")));
     }
     assert!(wrong.is_empty(), "{} numbers are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // This folder has cases of every objective; another may lack some, not all.
     let ran = |key: (&str, &str)| counts.get(&key).is_some_and(|outcomes| outcomes.contains_key("ran"));
     let mut built = coverage.built.iter().flat_map(|(family, names)| names.iter().map(|name| (*family, *name)));
-    assert!(if given.is_none() { built.all(ran) } else { built.any(ran) }, "an objective has no case: {counts:?}");
+    assert!(if is_given { built.any(ran) } else { built.all(ran) }, "an objective has no case: {counts:?}");
 }
 
 #[test]

@@ -10,7 +10,11 @@ use accordant_objectives::{
     Options,
     pairwise::{PairBatch, PairLogps, PairOutput, PairwiseObjective, dpo::DpoConfig, methods},
 };
-use accordant_ops::{SequenceLogps, TokenLogps, masked, selected::selected_logps, stable};
+use accordant_ops::{
+    SequenceLogps, TokenLogps, masked,
+    selected::{SelectedOptions, TokenIds, selected_logps},
+    stable,
+};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Bool, Device, Gradients, Int, Tensor, TensorData},
@@ -128,8 +132,9 @@ fn log_probs(numbers: &mut Numbers, device: &Device) {
         let selected = |leaves: &[Tensor<1>]| {
             let (hidden, weight) =
                 (leaves[0].clone().reshape([rows, width]), leaves[1].clone().reshape([vocab, width]));
-            let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), device);
-            selected_logps(hidden, weight, ids, temperature).unwrap()
+            let ids = TokenIds::new(&ids, None, device);
+            let options = SelectedOptions::new().with_temperature(temperature);
+            selected_logps(hidden, weight, None, &ids, &options).unwrap()
         };
         let name = format!("selected_logps at temperature {temperature}");
         numbers.add_with_gradients(&name, device, &inputs, |leaves| selected(leaves).logps);
@@ -207,7 +212,8 @@ fn decoder(numbers: &mut Numbers, device: &Device) {
         let hidden = model.hidden(ids.clone(), mask(device, [rows, seq], real)).unwrap();
         let hidden = hidden.narrow(1, 0, seq - 1).reshape([rows * (seq - 1), 64]);
         let next = ids.clone().narrow(1, 1, seq - 1).reshape([rows * (seq - 1)]);
-        let logps = selected_logps(hidden, model.head(), next, 1.0).unwrap().logps;
+        let logps = selected_logps(hidden, model.head(), None, &TokenIds::read(&next, None), &SelectedOptions::new());
+        let logps = logps.unwrap().logps;
         let tokens = TokenLogps::new(logps.reshape([rows, seq - 1]), scored.clone()).unwrap();
         PairLogps::from_stacked_tokens(&tokens).unwrap()
     };

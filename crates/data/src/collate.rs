@@ -3,7 +3,7 @@
 //! A [`TokenBatch`] is what a model reads and what of it is scored. Which tokens are scored is known from where they
 //! stand, never from their ids: padding may share its id with anything.
 
-use accordant_ops::{TokenLogps, check_shape};
+use accordant_ops::{TokenLogps, check_shape, selected::TokenIds};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::{Error, Result, tokens::TokenPair};
@@ -53,7 +53,7 @@ pub struct TokenBatch {
     /// Where each scored token stands, as an index into the same.
     pub places: Tensor<1, Int>,
     /// The id of each scored token.
-    pub targets: Tensor<1, Int>,
+    pub targets: TokenIds,
     /// The number of real tokens.
     pub num_tokens: usize,
     /// The number of scored tokens.
@@ -73,7 +73,7 @@ impl TokenBatch {
     /// let rows = [Sequence { prompt: &[1, 2, 3], completion: &[4, 5] }, Sequence { prompt: &[7, 8], completion: &[9] }];
     /// let batch = TokenBatch::new(&rows, 12, Padding::default(), &Device::flex())?;
     /// assert_eq!(batch.ids.try_to_vec_as::<i64>().unwrap(), [1, 2, 3, 4, 5, 7, 8, 9, 0, 0]);
-    /// assert_eq!(batch.targets.try_to_vec_as::<i64>().unwrap(), [4, 5, 9]);
+    /// assert_eq!(batch.targets.counted().try_to_vec_as::<i64>().unwrap(), [4, 5, 9]);
     /// assert_eq!(batch.sources.try_to_vec_as::<i64>().unwrap(), [2, 3, 6]); // the positions of 3, 4 and 8
     /// # Ok::<(), accordant_data::Error>(())
     /// ```
@@ -117,7 +117,7 @@ impl TokenBatch {
             score_mask: Tensor::from_data(TensorData::new(scored, shape), device),
             sources: ints(sources),
             places: ints(places),
-            targets: ints(targets),
+            targets: TokenIds::new(&targets, None, device),
         })
     }
 

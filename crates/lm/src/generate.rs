@@ -169,7 +169,7 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use accordant_ops::selected::selected_logps;
+    use accordant_ops::selected::{SelectedOptions, TokenIds, selected_logps};
 
     use super::*;
     use crate::{CausalLm, decoder::DecoderConfig};
@@ -203,7 +203,15 @@ mod tests {
         let mask = Tensor::from_data(TensorData::new(vec![true; len], [1, len]), &device);
         let hidden = model.hidden(ids.clone(), mask).unwrap().narrow(1, 2, 8).reshape([8, 64]);
         let targets = ids.narrow(1, 3, 8).reshape([8]);
-        let scored = selected_logps(hidden, model.head(), targets, 0.7).unwrap().logps;
+        let scored = selected_logps(
+            hidden,
+            model.head(),
+            None,
+            &TokenIds::read(&targets, None),
+            &SelectedOptions::new().with_temperature(0.7),
+        )
+        .unwrap()
+        .logps;
         for (a, b) in scored.try_to_vec_as::<f32>().unwrap().iter().zip(&completion.logps) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} vs {b}");
         }
@@ -224,8 +232,8 @@ mod tests {
         let hidden = model
             .hidden(Tensor::from_ints([[1]], &device), Tensor::from_data(TensorData::new(vec![true], [1, 1]), &device));
         let hidden = hidden.unwrap().reshape([1, 64]).repeat_dim(0, 10);
-        let every_id = Tensor::<1, Int>::arange(0..10, &device);
-        let logps = selected_logps(hidden, model.head(), every_id, 1.0).unwrap().logps;
+        let every_id = TokenIds::new(&(0..10).collect::<Vec<_>>(), None, &device);
+        let logps = selected_logps(hidden, model.head(), None, &every_id, &SelectedOptions::new()).unwrap().logps;
         let chi_squared: f64 = logps
             .try_to_vec_as::<f32>()
             .unwrap()

@@ -24,6 +24,26 @@ pub enum Error {
         /// The value it has.
         got: f64,
     },
+    /// A token id that the vocabulary does not have.
+    #[error("row {row}: token id {id} is not in 0..{vocab_size}")]
+    TokenId {
+        /// The row it stands in.
+        row: usize,
+        /// The id.
+        id: i64,
+        /// The size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// A tensor has another dtype than the one it must go with.
+    #[error("`{name}`: expected dtype {expected:?}, got {got:?}")]
+    DType {
+        /// The argument.
+        name: &'static str,
+        /// The dtype of the first argument.
+        expected: burn::tensor::DType,
+        /// The dtype it has.
+        got: burn::tensor::DType,
+    },
 }
 
 /// A result whose error is [`Error`] unless it says otherwise (burn's `Config` derive does).
@@ -38,6 +58,14 @@ pub fn check_shape(name: &'static str, expected: &[usize], got: &[usize]) -> Res
         return Ok(());
     }
     Err(Error::ShapeMismatch { name, expected: expected.to_vec(), got: got.to_vec() })
+}
+
+/// Checks that two tensors have one dtype, which burn's operations take for granted.
+///
+/// # Errors
+/// [`Error::DType`] naming `name` unless `got` equals `expected`.
+pub fn check_dtype(name: &'static str, expected: burn::tensor::DType, got: burn::tensor::DType) -> Result<()> {
+    if expected == got { Ok(()) } else { Err(Error::DType { name, expected, got }) }
 }
 
 /// Checks the domain of a scalar; write the condition so that NaN fails it.

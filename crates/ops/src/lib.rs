@@ -16,6 +16,9 @@
 //! NaN behind a mask reaches neither a value nor a gradient. Every tensor is made on its input's device and in its
 //! input's dtype.
 
+#[cfg_attr(feature = "ndarray", allow(deprecated, reason = "burn still ships it as a second opinion on the CPU"))]
+mod backend;
+
 pub mod error;
 pub mod kl;
 pub mod logps;

@@ -2,7 +2,10 @@
 
 use accordant_data::collate::TokenBatch;
 use accordant_lm::CausalLm;
-use accordant_ops::{TokenLogps, selected::selected_logps};
+use accordant_ops::{
+    TokenLogps,
+    selected::{SelectedOptions, selected_logps},
+};
 
 use crate::Result;
 
@@ -16,6 +19,6 @@ pub fn score<M: CausalLm>(model: &M, batch: &TokenBatch) -> Result<TokenLogps> {
     let hidden = model.hidden(batch.ids.clone(), batch.attention_mask.clone())?;
     let [rows, seq, width] = hidden.dims();
     let predicting = hidden.reshape([rows * seq, width]).select(0, batch.sources.clone());
-    let logps = selected_logps(predicting, model.head(), batch.targets.clone(), 1.0)?.logps;
+    let logps = selected_logps(predicting, model.head(), None, &batch.targets, &SelectedOptions::new())?.logps;
     Ok(batch.token_logps(logps)?)
 }

@@ -1,0 +1,254 @@
+//! The custom operations, as burn backend extensions.
+//!
+//! Two layers. [`RowKernels`] are four loops over the rows of a tile of logits, written once for any backend
+//! (`reference`, their default bodies), directly for `flex` and as CubeCL kernels for the GPU runtimes; a fused stream takes them as they
+//! are. [`LogSoftmaxOps`] are the differentiable operations made of them (`streamed`), with one hand-written backward
+//! step each (`autodiff`). On top of these, [`crate::selected`] checks arguments and shapes.
+
+pub(crate) mod prim;
+pub(crate) mod reference;
+pub(crate) mod streamed;
+
+mod autodiff;
+#[cfg(feature = "_cube")]
+pub(crate) mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "flex")]
+mod gemm;
+
+use burn::backend::{
+    Backend, backend_extension,
+    tensor::{FloatTensor, IntTensor},
+};
+use burn::tensor::{DType, Device};
+
+pub(crate) use prim::wide;
+pub(crate) use streamed::Spec;
+
+/// What is known of a row after some of its columns, `[STATE, rows]`; `x` are the scaled logits.
+///
+/// | row | | before the first column |
+/// |---|---|---|
+/// | 0 | `m`, the largest `x` | the lowest finite number |
+/// | 1 | `Σ exp(x - m)` | 0 |
+/// | 2 | `Σ (x - m) exp(x - m)` | 0 |
+/// | 3 | `Σ exp(x - m)²` | 0 |
+/// | 4 | the `x` of the row's id | 0 |
+/// | 5 | the first column that attains `m` | 0 |
+/// | 6 | `Σ x` | 0 |
+pub(crate) const STATE: usize = 7;
+
+/// What a row's gradient is made of, `[COEFS, rows]`: `m`, `log Σ exp(x - m)`, then `a`, `b`, `c` and `g` of
+/// `∂/∂x_j = p_j (a + b log p_j + c p_j) + g [j = id]`.
+pub(crate) const COEFS: usize = 6;
+
+/// What a divergence and its gradient are made of, `[DIVERGENCE, rows]`: the divergence, `m` and `log Σ exp(x - m)` of
+/// the policy, the same of the reference, and the factor of the gradient (0 in the forward pass).
+pub(crate) const DIVERGENCE: usize = 6;
+
+/// Loops over the rows of logits `[rows, columns]`, each element times `scale` first. The `columns` are those from
+/// `offset` on of a vocabulary. Sums run in [`wide`] precision, which is that of `state` and `coefs`.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "_cube"),
+    Fusion: cfg(feature = "_cube"),
+)]
+pub trait RowKernels: Backend {
+    /// The state, `[STATE, rows]`, after these columns too.
+    #[fusion(dtype = state, shape = state)]
+    fn row_stats(
+        logits: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        state: FloatTensor<Self>,
+        offset: usize,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        reference::row_stats::<Self>(logits, ids, state, offset, scale)
+    }
+
+    /// The gradient by the unscaled logits, in their place where they are not needed elsewhere.
+    #[fusion(dtype = logits, shape = logits)]
+    fn row_grads(
+        logits: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        coefs: FloatTensor<Self>,
+        offset: usize,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        reference::row_grads::<Self>(logits, ids, coefs, offset, scale)
+    }
+
+    /// KL(reference ‖ policy) if `forward`, else KL(policy ‖ reference), `[DIVERGENCE, rows]`.
+    #[fusion(dtype = wide(policy), shape = divergence_shape(policy))]
+    fn kl_rows(
+        policy: FloatTensor<Self>,
+        reference: FloatTensor<Self>,
+        scale: f64,
+        forward: bool,
+    ) -> FloatTensor<Self> {
+        reference::kl_rows::<Self>(policy, reference, scale, forward)
+    }
+
+    /// The gradient by the unscaled logits of the policy.
+    #[fusion(dtype = policy, shape = policy)]
+    fn kl_row_grads(
+        policy: FloatTensor<Self>,
+        reference: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        scale: f64,
+        forward: bool,
+    ) -> FloatTensor<Self> {
+        reference::kl_row_grads::<Self>(policy, reference, rows, scale, forward)
+    }
+}
+
+/// Matrix products into memory that is there already. A product of its own would be zeroed, copied and given back for
+/// every tile, which on `flex` takes a third of the time.
+pub trait Products: Backend {
+    /// `lhs · rhs` of matrices in wide precision, added to what `into` holds if `add`. The memory of `into` is used
+    /// again where the backend can; its numbers count for nothing unless `add`.
+    fn product(
+        lhs: FloatTensor<Self>,
+        rhs: FloatTensor<Self>,
+        into: Option<FloatTensor<Self>>,
+        add: bool,
+    ) -> FloatTensor<Self> {
+        match into {
+            Some(sum) if add => Self::float_add(sum, Self::float_matmul(lhs, rhs)),
+            unused => {
+                drop(unused);
+                Self::float_matmul(lhs, rhs)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Products for burn::backend::NdArray {}
+#[cfg(feature = "_cube")]
+impl Products for burn_cubecl::CubeBackend {}
+#[cfg(feature = "_cube")]
+impl<B: burn::backend::fusion::FusionBackend> Products for burn::backend::fusion::Fusion<B> {}
+
+#[cfg(feature = "_cube")]
+fn divergence_shape(logits: &burn::tensor::Shape) -> burn::tensor::Shape {
+    [DIVERGENCE, logits[0]].into()
+}
+
+/// The differentiable operations. Ids lie within the vocabulary; shapes have been checked; nothing is empty.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "_cube"),
+    Autodiff,
+)]
+pub trait LogSoftmaxOps: Backend {
+    /// From hidden states and an output head, tile by tile, to `[OUTPUT, n]`; see `streamed` for the rows. Without a bias
+    /// in `spec`, any tensor stands in for `bias`: the dispatch knows no absent one.
+    fn linear_logps(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        spec: Spec,
+    ) -> FloatTensor<Self>;
+
+    /// The same from logits `[n, v]`, each times `scale`.
+    fn logits_logps(logits: FloatTensor<Self>, ids: IntTensor<Self>, scale: f64) -> FloatTensor<Self>;
+
+    /// The divergence of whole rows of logits `[n, v]`, to `[DIVERGENCE, n]`; the reference is a constant.
+    fn logits_kl(
+        policy: FloatTensor<Self>,
+        reference: FloatTensor<Self>,
+        scale: f64,
+        forward: bool,
+    ) -> FloatTensor<Self>;
+}
+
+/// The operations of a backend that has the kernels.
+macro_rules! log_softmax_ops {
+    ($backend:ty $(, $parameter:ident: $bound:path)?) => {
+        impl$(<$parameter: $bound + RowKernels>)? LogSoftmaxOps for $backend {
+            fn linear_logps(
+                hidden: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                ids: IntTensor<Self>,
+                spec: Spec,
+            ) -> FloatTensor<Self> {
+                streamed::forward(&streamed::Linear::<Self>::new(hidden, weight, bias, ids, &spec), &spec, false).0
+            }
+
+            fn logits_logps(logits: FloatTensor<Self>, ids: IntTensor<Self>, scale: f64) -> FloatTensor<Self> {
+                streamed::logits_forward::<Self>(logits, ids, scale)
+            }
+
+            fn logits_kl(
+                policy: FloatTensor<Self>,
+                reference: FloatTensor<Self>,
+                scale: f64,
+                forward: bool,
+            ) -> FloatTensor<Self> {
+                Self::kl_rows(policy, reference, scale, forward)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+log_softmax_ops!(burn::backend::Flex);
+#[cfg(feature = "ndarray")]
+log_softmax_ops!(burn::backend::NdArray);
+#[cfg(feature = "_cube")]
+log_softmax_ops!(burn_cubecl::CubeBackend);
+#[cfg(feature = "_cube")]
+log_softmax_ops!(burn::backend::fusion::Fusion<B>, B: burn::backend::fusion::FusionBackend);
+
+#[cfg(feature = "ndarray")]
+impl RowKernels for burn::backend::NdArray {}
+
+/// Whether `device` runs a backend that was compiled with the operations of this module: calling them on another one
+/// would panic.
+pub(crate) fn is_extended(device: &Device) -> bool {
+    use burn::backend::DispatchDevice;
+    fn known(device: &DispatchDevice) -> bool {
+        match device {
+            #[cfg(feature = "flex")]
+            DispatchDevice::Flex(_) => true,
+            #[cfg(feature = "ndarray")]
+            DispatchDevice::NdArray(_) => true,
+            #[cfg(feature = "_cube")]
+            DispatchDevice::Cube(_) => true,
+            DispatchDevice::Autodiff(inner) => known(inner),
+            #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
+            _ => false,
+        }
+    }
+    known(device.as_dispatch())
+}
+
+/// Whether `device` is one of a GPU runtime.
+pub(crate) fn is_gpu(device: &Device) -> bool {
+    #[cfg(feature = "_cube")]
+    {
+        use burn::backend::DispatchDevice;
+        match device.as_dispatch() {
+            DispatchDevice::Cube(_) => true,
+            DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Cube(_)),
+            #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
+            _ => false,
+        }
+    }
+    #[cfg(not(feature = "_cube"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+/// The lowest finite number of a wide dtype, which stands for "nothing yet" in a maximum.
+pub(crate) fn lowest(dtype: DType) -> f64 {
+    if dtype == DType::F64 { f64::MIN } else { f64::from(f32::MIN) }
+}
