@@ -7,6 +7,7 @@
 //! | [`reduce`] | per-item losses to one number, with the denominator kept apart |
 //! | [`masked`] | sums, means, variances and whitening over kept positions |
 //! | [`kl`] | estimators of the divergence from a reference policy |
+//! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
 //!
@@ -19,6 +20,7 @@
 #[cfg_attr(feature = "ndarray", allow(deprecated, reason = "burn still ships it as a second opinion on the CPU"))]
 mod backend;
 
+pub mod adaptive_kl;
 pub mod error;
 pub mod kl;
 pub mod logps;

@@ -1,0 +1,62 @@
+//! The logistic loss and its mirror image.
+
+use burn::tensor::Tensor;
+
+use super::{in_f32, log1p};
+
+/// Beyond this argument `log(1 + exp(x))` equals `x` in f64.
+const SOFTPLUS_LINEAR: f64 = 40.0;
+
+/// `log(1 + exp(x))`: the loss of a logistic margin `h` is `softplus(-h)`.
+///
+/// Relative accuracy holds in both tails: `x` for large `x`, `exp(x)` for very negative `x`. The gradient is the
+/// logistic function, 0.5 at 0. At -∞ the value is 0 and at +∞ it is +∞.
+///
+/// # Example
+/// ```
+/// use accordant_ops::stable::softplus;
+/// use burn::tensor::{Device, Tensor};
+/// let x = Tensor::<1>::from_floats([-100.0, 0.0, 1e4], &Device::flex());
+/// let y = softplus(x).into_data().try_to_vec::<f32>().unwrap();
+/// assert!((y[0] / 3.72e-44 - 1.0).abs() < 0.1); // exp(-100), a subnormal number
+/// assert_eq!(y[1], 2f32.ln());
+/// assert_eq!(y[2], 1e4);
+/// ```
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        let linear = x.clone().greater_scalar(SOFTPLUS_LINEAR);
+        log1p(x.clone().mask_fill(linear.clone(), 0.0).exp()).mask_where(linear, x)
+    })
+}
+
+/// `log(1 / (1 + exp(-x)))`, written `-softplus(-x)`; never the logarithm of a sigmoid.
+///
+/// The gradient is `sigmoid(-x)`, 0.5 at 0. burn's own `log_sigmoid` is as good on `flex`, but elsewhere it takes the
+/// logarithm of `1 + exp(-x)`, which is 0 in f32 from x = 17 on.
+///
+/// # Example
+/// ```
+/// use accordant_ops::stable::log_sigmoid;
+/// use burn::tensor::{Device, Tensor};
+/// let y = log_sigmoid(Tensor::<1>::from_floats([-1e4, 0.0], &Device::flex()));
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [-1e4, -(2f32.ln())]);
+/// ```
+pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    softplus(x.neg()).neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::f64::consts::LN_2;
+
+    use super::*;
+    use crate::stable::testing::*;
+
+    #[test]
+    fn softplus_and_log_sigmoid_are_accurate_in_both_tails() {
+        check(&POINTS, softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), sigmoid);
+        check(&POINTS, log_sigmoid, |x| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x| sigmoid(-x));
+        check(&[0.0], softplus, |_| LN_2, |_| 0.5);
+        check(&[1e4, f64::NEG_INFINITY], softplus, |x| x.max(0.0), |x| f64::from(x > 0.0));
+    }
+}
