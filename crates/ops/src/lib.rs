@@ -6,6 +6,7 @@
 //! | [`selected`] | log-probabilities of given ids from hidden states and a head, or from logits |
 //! | [`reduce`] | per-item losses to one number, with the denominator kept apart |
 //! | [`masked`] | sums, means, variances and whitening over kept positions |
+//! | [`groups`] | means, deviations and leave-one-out baselines of the rollouts of one prompt |
 //! | [`kl`] | estimators of the divergence from a reference policy |
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
@@ -22,6 +23,7 @@ mod backend;
 
 pub mod adaptive_kl;
 pub mod error;
+pub mod groups;
 pub mod kl;
 pub mod logps;
 pub mod masked;

@@ -33,6 +33,11 @@ pub use logistic::{log_sigmoid, softplus};
 pub use near_zero::{expm1, expm1_minus_x, log1p};
 pub use pointwise::{huber, x_log_x};
 
+/// What sums and counts run in: f64 for f64 and f32 for the rest, since f16 counts to 2048 and bf16 to 256.
+pub(crate) fn wide(dtype: DType) -> FloatDType {
+    if dtype == DType::F64 { FloatDType::F64 } else { FloatDType::F32 }
+}
+
 /// Runs `f` in f32 when `x` is f16 or bf16, and rounds what comes back.
 fn in_f32<const D: usize>(x: Tensor<D>, f: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
     match x.dtype() {
