@@ -1,7 +1,11 @@
 //! Log-probabilities of sequences, the input of every objective.
+//!
+//! **Dtype:** per-token log-probabilities keep theirs; sums, means and counts are f32, and f64 for f64 (bf16 counts to
+//! 256 and f16 to 2048, which is less than a response has tokens).
 
 use burn::tensor::{Bool, Tensor};
 
+use crate::stable::wide;
 use crate::{Result, check_shape};
 
 /// Per-token log-probabilities and the positions that count.
@@ -33,7 +37,7 @@ impl TokenLogps {
 
     /// Sum, mean and count over the kept tokens of each row.
     ///
-    /// A row without a kept token has sum, mean and count 0. Sums run in the dtype of `logps`.
+    /// A row without a kept token has sum, mean and count 0. Sums run in f32 (f64 for f64), and so are the results.
     ///
     /// # Example
     /// ```
@@ -48,14 +52,15 @@ impl TokenLogps {
     /// # Ok::<(), accordant_ops::Error>(())
     /// ```
     pub fn sequence(&self) -> SequenceLogps {
-        let dtype = self.logps.dtype();
-        let count = self.mask.clone().float().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
-        let kept = self.logps.clone().mask_fill(self.mask.clone().bool_not(), 0.0);
+        let dtype = wide(self.logps.dtype());
+        let count = self.mask.clone().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
+        let kept = self.logps.clone().cast(dtype).mask_fill(self.mask.clone().bool_not(), 0.0);
         SequenceLogps::from_sum(kept.sum_dim(1).squeeze_dim(1), count)
     }
 }
 
-/// The log-probability of each sequence, as a sum and as a mean over its kept tokens. All fields are `[batch]`.
+/// The log-probability of each sequence, as a sum and as a mean over its kept tokens. All fields are `[batch]`, in f32
+/// or f64.
 #[derive(Debug, Clone)]
 pub struct SequenceLogps {
     /// Sum over the kept tokens, in nats.
@@ -67,7 +72,8 @@ pub struct SequenceLogps {
 }
 
 impl SequenceLogps {
-    /// From summed log-probabilities and token counts, for callers who cached them.
+    /// From summed log-probabilities and token counts, for callers who cached them. Both are cast to f32, or to f64
+    /// when `sum` is.
     ///
     /// # Errors
     /// [`crate::Error::ShapeMismatch`] when `count` and `sum` differ in shape.
@@ -77,6 +83,8 @@ impl SequenceLogps {
     }
 
     fn from_sum(sum: Tensor<1>, count: Tensor<1>) -> Self {
+        let dtype = wide(sum.dtype());
+        let (sum, count) = (sum.cast(dtype), count.cast(dtype));
         let mean = sum.clone() / count.clone().clamp_min(1.0);
         Self { sum, mean, count }
     }
@@ -84,6 +92,21 @@ impl SequenceLogps {
     /// The number of sequences.
     pub fn len(&self) -> usize {
         self.sum.dims()[0]
+    }
+
+    /// How many sequences have no kept token, `[1]`: their log-probability is 0 and says nothing. To be logged.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_ops::SequenceLogps;
+    /// use burn::tensor::{Device, Tensor};
+    /// let device = Device::flex();
+    /// let (sum, count) = (Tensor::from_floats([-3.0, 0.0], &device), Tensor::from_floats([2.0, 0.0], &device));
+    /// assert_eq!(SequenceLogps::new(sum, count)?.num_empty_rows().into_scalar::<f32>(), 1.0);
+    /// # Ok::<(), accordant_ops::Error>(())
+    /// ```
+    pub fn num_empty_rows(&self) -> Tensor<1> {
+        self.count.clone().equal_scalar(0.0).cast(wide(self.count.dtype())).sum()
     }
 
     /// Whether there is no sequence at all.
@@ -112,7 +135,7 @@ impl SequenceLogps {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::{DType, Device, TensorData};
 
     use super::*;
     use crate::Error;
@@ -150,6 +173,23 @@ mod tests {
         let error =
             TokenLogps::new(Tensor::zeros([2, 4], &device), mask([[true; 3]; 2], &device)).expect_err("shapes differ");
         assert_eq!(error, Error::ShapeMismatch { name: "mask", expected: vec![2, 4], got: vec![2, 3] });
+    }
+
+    #[test]
+    fn half_precision_is_summed_and_counted_in_f32() {
+        for dtype in [DType::F16, DType::BF16] {
+            let device = Device::flex();
+            let logps = Tensor::<2>::from_data(TensorData::new(vec![-0.25; 3001], [1, 3001]), (&device, dtype));
+            let tokens = TokenLogps::new(logps.clone(), Tensor::full([1, 3001], true, &device)).unwrap();
+            let sequence = tokens.sequence();
+            for (field, expected) in [(&sequence.sum, -750.25), (&sequence.mean, -0.25), (&sequence.count, 3001.0)] {
+                assert_eq!((field.dtype(), field.clone().into_scalar::<f64>()), (DType::F32, expected));
+            }
+            // Cached sums may be narrow and counts not.
+            let count = Tensor::from_floats([4.0], &device);
+            let cached = SequenceLogps::new(logps.narrow(1, 0, 1).squeeze_dim(1), count).unwrap();
+            assert_eq!((cached.sum.dtype(), cached.mean.into_scalar::<f32>()), (DType::F32, -0.0625));
+        }
     }
 
     #[test]

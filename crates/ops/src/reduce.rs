@@ -3,10 +3,15 @@
 //! Averaging the means of micro-batches is wrong whenever their denominators differ. Everything here therefore returns
 //! numerator and denominator beside the loss: whoever accumulates adds numerators (or their gradients) and
 //! denominators (unless those are global already) and divides once, and any split of a batch gives the same update.
+//! The mean of the micro-batches' `loss` is right only where their denominators are equal: a mean over sequences, and
+//! as many that are not empty in each.
+//!
+//! **Dtype:** sums, counts and results are f32, and f64 for f64 losses (bf16 counts to 256, f16 to 2048).
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::stable::wide;
 use crate::{Result, check_domain, check_shape};
 
 /// A reduced loss and the two sums it was made of. All fields are `[1]`.
@@ -54,7 +59,8 @@ pub enum ItemReduction {
 /// Reduces per-item losses by their weights.
 ///
 /// An item of weight 0 is left out altogether, whatever its loss (NaN included). No item, or none of positive weight,
-/// gives loss 0. Sums run in the dtype of `losses`; the weights are constants.
+/// gives loss 0. The weights are constants, finite and ≥ 0, in any dtype. Sums run in f32 (f64 for f64 losses), and so
+/// are the results. Without weights of your own, hand over ones.
 ///
 /// # Shapes
 /// `losses` and `weights`: `[n]`.
@@ -75,8 +81,9 @@ pub enum ItemReduction {
 /// ```
 pub fn reduce_items(losses: Tensor<1>, weights: Tensor<1>, reduction: ItemReduction) -> Result<Reduced> {
     check_shape("weights", &losses.dims(), &weights.dims())?;
-    let weights = weights.detach();
-    let kept = losses.mask_fill(weights.clone().equal_scalar(0.0), 0.0);
+    let dtype = wide(losses.dtype());
+    let weights = weights.detach().cast(dtype);
+    let kept = losses.cast(dtype).mask_fill(weights.clone().equal_scalar(0.0), 0.0);
     let numerator = (kept * weights.clone()).sum();
     let denominator = match reduction {
         ItemReduction::Mean => weights.sum(),
@@ -106,7 +113,9 @@ pub enum Aggregation {
 
 /// Reduces per-token losses over the kept positions.
 ///
-/// No kept position gives 0. Sums run in the dtype of `values`.
+/// No kept position gives 0. A NaN behind the mask is dropped from the loss, but what made it may have a NaN gradient
+/// all the same: mask the inputs of `exp` and `log` too. Sums run in f32 (f64 for f64 values), and so are the results.
+/// [`num_empty_rows`] counts the rows that `empty_rows` decides about.
 ///
 /// # Shapes
 /// `values` and `mask`: `[batch, seq]`.
@@ -122,9 +131,9 @@ pub fn reduce_tokens(
 ) -> Result<Reduced> {
     check_shape("mask", &values.dims(), &mask.dims())?;
     let [batch, _] = values.dims();
-    let dtype = values.dtype();
-    let counts = mask.clone().float().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
-    let sums = values.mask_fill(mask.bool_not(), 0.0).sum_dim(1).squeeze_dim::<1>(1);
+    let dtype = wide(values.dtype());
+    let counts = mask.clone().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
+    let sums = values.cast(dtype).mask_fill(mask.bool_not(), 0.0).sum_dim(1).squeeze_dim::<1>(1);
     let rows = || match empty_rows {
         EmptyRows::Skip => counts.clone().clamp_max(1.0).sum(),
         EmptyRows::Count => counts.ones_like().sum(),
@@ -148,9 +157,25 @@ pub fn reduce_tokens(
     Ok(Reduced::new(numerator, denominator, is_global))
 }
 
+/// How many rows keep no position, `[1]`, in f32: to be logged, so that no completion is left out in silence.
+///
+/// # Shapes
+/// `mask`: `[batch, seq]`.
+///
+/// # Example
+/// ```
+/// use accordant_ops::reduce::num_empty_rows;
+/// use burn::tensor::{Device, Tensor, TensorData};
+/// let mask = TensorData::from([[true, false], [false, false], [false, true]]);
+/// assert_eq!(num_empty_rows(Tensor::from_bool(mask, &Device::flex())).into_scalar::<f32>(), 1.0);
+/// ```
+pub fn num_empty_rows(mask: Tensor<2, Bool>) -> Tensor<1> {
+    mask.cast(FloatDType::F32).sum_dim(1).equal_scalar(0.0).cast(FloatDType::F32).sum()
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::{DType, Device, TensorData};
 
     use super::*;
 
@@ -185,6 +210,9 @@ mod tests {
         let mask = || Tensor::from_bool(TensorData::from([[true], [false]]), &device);
         let loss =
             |rows| reduce_tokens(values(), mask(), Aggregation::SequenceMean, rows).unwrap().loss.into_scalar::<f32>();
+        assert_eq!(num_empty_rows(mask()).into_scalar::<f32>(), 1.0);
+        assert_eq!(num_empty_rows(Tensor::full([3, 0], true, &device)).into_scalar::<f32>(), 3.0);
+        assert_eq!(num_empty_rows(Tensor::full([0, 3], true, &device)).into_scalar::<f32>(), 0.0);
         assert_eq!(loss(EmptyRows::Skip), 4.0);
         assert_eq!(loss(EmptyRows::Count), 2.0);
     }
@@ -231,6 +259,37 @@ mod tests {
         let grads = reduced.loss.backward();
         assert_eq!(reduced.loss.into_scalar::<f32>(), 3.0);
         assert_eq!(losses.grad(&grads).unwrap().try_to_vec_as::<f32>().unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn half_precision_is_summed_and_counted_in_f32() {
+        let device = Device::flex();
+        for dtype in [DType::F16, DType::BF16] {
+            let losses = Tensor::<1>::from_data(TensorData::from([0.25; 3001]), (&device, dtype));
+            let weights = losses.ones_like();
+            let items = reduce_items(losses.clone(), weights, ItemReduction::Mean).unwrap();
+            let row = losses.unsqueeze_dim::<2>(0);
+            let mask = || Tensor::full([1, 3001], true, &device);
+            let tokens = reduce_tokens(row.clone(), mask(), Aggregation::TokenMean, EmptyRows::Skip).unwrap();
+            for reduced in [items, tokens] {
+                let fields = [reduced.loss, reduced.numerator, reduced.denominator];
+                assert!(fields.iter().all(|field| field.dtype() == DType::F32), "{dtype:?}");
+                assert_eq!(fields.map(|field| field.into_scalar::<f64>()), [0.25, 750.25, 3001.0]);
+            }
+            // A denominator of bf16 would be 96_256.
+            let global = Aggregation::ConstantLength(96_001);
+            let reduced = reduce_tokens(row, mask(), global, EmptyRows::Skip).unwrap();
+            assert_eq!(reduced.denominator.into_scalar::<f64>(), 96_001.0);
+        }
+    }
+
+    #[test]
+    fn weights_of_another_dtype_are_cast_to_that_of_the_sums() {
+        let device = Device::flex();
+        let losses = Tensor::<1>::from_data([1.0, 5.0], (&device, DType::F64));
+        let weights = Tensor::from_floats([3.0, 1.0], &device);
+        let reduced = reduce_items(losses, weights, ItemReduction::Mean).unwrap();
+        assert_eq!((reduced.loss.dtype(), reduced.loss.into_scalar::<f64>()), (DType::F64, 2.0));
     }
 
     #[test]
