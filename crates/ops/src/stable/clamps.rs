@@ -4,10 +4,13 @@ use burn::tensor::{DType, Tensor};
 
 use crate::{Result, check_domain};
 
+/// The usual bound of a log-ratio that is exponentiated, in nats: verl's. TRL has none, and f32 overflows at 88.
+pub const LOG_RATIO_CLAMP: f64 = 20.0;
+
 /// Clamps a log-ratio to `[-bound, bound]` before it is exponentiated; `None` leaves it as it is.
 ///
-/// Policy ratios use `Some(20.0)` (verl; TRL clamps nothing). The gradient beyond the bound is 0, at it 1. `bound` is
-/// in nats, finite and > 0.
+/// Policy ratios use [`LOG_RATIO_CLAMP`] unless they reproduce TRL. The gradient beyond the bound is 0, at it 1.
+/// `bound` is in nats, finite and > 0.
 ///
 /// # Errors
 /// [`crate::Error::Domain`] when `bound` is outside its domain.

@@ -4,7 +4,7 @@ use core::f64::consts::LN_2;
 
 use burn::tensor::{DType, Tensor};
 
-use super::{expm1, in_f32, log1p, softplus};
+use super::{expm1, in_f32, log1p, softplus, wide};
 use crate::{Result, check_shape};
 
 /// `log(1 - exp(a))` for a log-probability `a` ≤ 0: the log-probability of anything else.
@@ -57,7 +57,7 @@ pub fn log_odds<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// -∞ with gradient 0. +∞ gives +∞, its gradient going to the infinite side (to `a` if both are).
 ///
 /// # Shapes
-/// `a` and `b`: the same `[..]`, in the same dtype.
+/// `a` and `b`: the same `[..]`; `b` is cast to the dtype of `a`.
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes differ.
@@ -73,6 +73,8 @@ pub fn log_odds<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// ```
 pub fn log_add_exp<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>> {
     check_shape("b", &a.dims(), &b.dims())?;
+    let dtype = a.dtype();
+    let (a, b) = (a.cast(wide(dtype)), b.cast(wide(dtype)));
     let swap = a.clone().lower(b.clone());
     let high = a.clone().mask_where(swap.clone(), b.clone());
     let low = b.mask_where(swap, a);
@@ -80,7 +82,7 @@ pub fn log_add_exp<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<
     let full = high.clone().equal_scalar(f32::INFINITY);
     // ∞ - ∞ is NaN: say what the gap is there.
     let gap = (low - high.clone()).mask_fill(empty.clone().bool_or(full), f32::NEG_INFINITY);
-    Ok((high + softplus(gap)).mask_fill(empty, f32::NEG_INFINITY))
+    Ok((high + softplus(gap)).mask_fill(empty, f32::NEG_INFINITY).cast(dtype))
 }
 
 /// `log Σ exp(x)` along `dim`, the largest element subtracted first.
@@ -168,6 +170,8 @@ mod tests {
         assert_close(&host(sum), &[LN_2, 1e4, -1e4 + LN_2, 2.0, 3.0 + LN_2, -inf, inf, inf], 1e-15);
         assert_eq!(host(x.grad(&grads).unwrap()), [0.5, 1.0, 0.5, 0.0, 0.5, 0.0, 1.0, 1.0]);
         assert_eq!(host(y.grad(&grads).unwrap()), [0.5, 0.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0]);
+        let f32s = Tensor::<1>::from_floats([0.0], &Device::flex().autodiff());
+        assert_eq!(log_add_exp(f32s, tracked(&[0.0])).unwrap().dtype(), DType::F32);
         let error = log_add_exp(tracked(&a), tracked(&[0.0])).unwrap_err();
         assert_eq!(error, Error::ShapeMismatch { name: "b", expected: vec![8], got: vec![1] });
     }

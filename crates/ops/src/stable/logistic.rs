@@ -56,6 +56,8 @@ mod tests {
     fn softplus_and_log_sigmoid_are_accurate_in_both_tails() {
         check(&POINTS, softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), sigmoid);
         check(&POINTS, log_sigmoid, |x| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x| sigmoid(-x));
+        // sp(x) = sp(-x) + x, where the right side does not cancel.
+        check(&POINTS[11..], |x| softplus(-x.clone()) + x, |x| x + (-x).exp().ln_1p(), sigmoid);
         check(&[0.0], softplus, |_| LN_2, |_| 0.5);
         check(&[1e4, f64::NEG_INFINITY], softplus, |x| x.max(0.0), |x| f64::from(x > 0.0));
     }

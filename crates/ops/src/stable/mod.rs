@@ -27,7 +27,7 @@ mod pointwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use clamps::{cap_exponent, clamp_exponent, exponent_max};
+pub use clamps::{LOG_RATIO_CLAMP, cap_exponent, clamp_exponent, exponent_max};
 pub use log_space::{log_add_exp, log_odds, log_sum_exp, log1mexp};
 pub use logistic::{log_sigmoid, softplus};
 pub use near_zero::{expm1, expm1_minus_x, log1p};
@@ -73,7 +73,11 @@ mod tests {
             let y = softplus(x.clone().neg());
             assert_eq!(y.dtype(), dtype);
             assert_close(&host(y), &[LN_2 + 5e-4, 12.0], 5e-3);
-            assert_close(&host(log_odds(x)), &[6.907, -12.0], 5e-3); // log(0.999 / 0.001)
+            assert_close(&host(log_odds(x.clone())), &[6.907, -12.0], 5e-3); // log(0.999 / 0.001)
+            // 200 · (300 - 200/2), and log(e⁻¹ + e⁻¹²).
+            let u = Tensor::<1>::from_data(TensorData::from([300.0, -1.0]), (&Device::flex(), dtype));
+            assert_close(&host(huber(u.clone(), 200.0).unwrap()), &[40_000.0, 0.5], 5e-3);
+            assert_close(&host(log_add_exp(u, x).unwrap()), &[300.0, -0.999_983], 5e-3);
         }
     }
 

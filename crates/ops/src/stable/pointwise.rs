@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::in_f32;
 use crate::{Result, check_domain};
 
 /// Huber's loss: `u²/2` where |u| ≤ `k`, `k (|u| - k/2)` beyond.
@@ -22,8 +23,10 @@ use crate::{Result, check_domain};
 /// ```
 pub fn huber<const D: usize>(u: Tensor<D>, k: f64) -> Result<Tensor<D>> {
     check_domain(k.is_finite() && k > 0.0, "k", "finite and > 0", k)?;
-    let c = u.clone().clamp(-k, k);
-    Ok(c.clone() * (u - c * 0.5))
+    Ok(in_f32(u, |u| {
+        let c = u.clone().clamp(-k, k);
+        c.clone() * (u - c * 0.5)
+    }))
 }
 
 /// `x log x` with `0 log 0 = 0`, in nats.
@@ -38,9 +41,11 @@ pub fn huber<const D: usize>(u: Tensor<D>, k: f64) -> Result<Tensor<D>> {
 /// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, -0.5 * 2f32.ln()]);
 /// ```
 pub fn x_log_x<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let zero = x.clone().equal_scalar(0.0);
-    let safe = x.mask_fill(zero, 1.0);
-    safe.clone() * safe.log()
+    in_f32(x, |x| {
+        let zero = x.clone().equal_scalar(0.0);
+        let safe = x.mask_fill(zero, 1.0);
+        safe.clone() * safe.log()
+    })
 }
 
 #[cfg(test)]
