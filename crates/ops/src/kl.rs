@@ -12,18 +12,21 @@
 //!
 //! A KL in the **reward** (detached, K1) and a KL in the **loss** are two algorithms, and adding both is rarely meant.
 //! The loss differentiates the current token's conditional only; a reward with reward-to-go also sees how earlier
-//! tokens change the states that follow. [`KlGradient::K2StraightThrough`] reports any estimator and descends by K2;
-//! off-policy, K3 times the ratio `π / π_old` (gradient through both) descends KL(π ‖ π_ref).
+//! tokens change the states that follow; neither is wrong. [`KlGradient::K2StraightThrough`] reports any estimator and
+//! descends by K2. On tokens sampled from π_old, [`importance_corrected`] K1 or K3 has the value and the gradient of
+//! KL(π ‖ π_ref). [`kl_means`] is what to log and to steer [`AdaptiveKl`](crate::adaptive_kl::AdaptiveKl) by.
 //!
-//! K1 to K3 are named in J. Schulman, "Approximating KL Divergence" (2020). Everything here is in nats.
+//! K1 to K3 are named in J. Schulman, "Approximating KL Divergence" (2020). Everything here is in nats, in f32 (f64 for
+//! f64 input).
 
 use burn::config::Config;
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::stable::{clamp_exponent, expm1_minus_x};
+use crate::masked::masked_sum_all;
+use crate::stable::{LOG_RATIO_CLAMP, clamp_exponent, expm1_minus_x, wide};
 // Not `Result`: the code that burn's `Config` derives needs the standard one in scope.
-use crate::{check_domain, check_shape};
+use crate::{Means, check_domain, check_shape};
 
 /// What is computed from the log-ratio of a sampled token. The module's table says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +58,7 @@ pub struct KlOptions {
     pub estimator: KlEstimator,
     /// Bounds the log-ratio of K3 to ±this, in nats, finite and > 0: beyond, its value is constant and its natural
     /// gradient 0. 20 is verl's; TRL has none, and f32 overflows at 88.
-    #[config(default = "Some(20.0)")]
+    #[config(default = "Some(LOG_RATIO_CLAMP)")]
     pub exponent_clamp: Option<f64>,
     /// Bounds the value of every estimator to ±this, finite and > 0. None is TRL's; verl takes 10 for K3.
     pub value_clamp: Option<f64>,
@@ -86,8 +89,8 @@ impl KlOptions {
 /// keep a NaN out of the loss but not out of the gradient. An infinite log-ratio gives an infinite or NaN gradient.
 ///
 /// # Shapes
-/// `policy`, `reference` and the result: the same `[..]`, mostly `[batch, seq]`. f32 or f64 (`reference` is cast to the
-/// dtype of `policy`); f16 overflows in K2 and K3.
+/// `policy`, `reference` and the result: the same `[..]`, mostly `[batch, seq]`. The result is f32, or f64 when `policy`
+/// is.
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes differ; [`crate::Error::Domain`] from [`KlOptions::validate`].
@@ -112,8 +115,8 @@ pub fn kl_per_token<const D: usize>(
 ) -> crate::Result<Tensor<D>> {
     check_shape("reference", &policy.dims(), &reference.dims())?;
     options.validate()?;
-    let reference = reference.detach().cast(policy.dtype());
-    let u = policy - reference;
+    let dtype = wide(policy.dtype());
+    let u = policy.cast(dtype) - reference.detach().cast(dtype);
     let value = match options.estimator {
         KlEstimator::K1 => u.clone(),
         KlEstimator::Abs => u.clone().abs(),
@@ -137,6 +140,74 @@ fn half_square<const D: usize>(u: Tensor<D>) -> Tensor<D> {
     u.square() * 0.5
 }
 
+/// An estimated divergence on tokens sampled from π_old, corrected to π: `kl · exp(log_ratio)`, gradient through both.
+///
+/// For K1 and K3 with their natural gradients, value and gradient are those of KL(π ‖ π_ref) on average; uncorrected,
+/// neither is. With a ratio of the whole row, `log_ratio` is the row's, repeated.
+///
+/// # Shapes
+/// `kl`, `log_ratio` (`log π - log π_old`, π_old detached) and the result: the same `[..]`. `log_ratio_clamp` bounds
+/// `log_ratio` to ±itself, in nats ([`LOG_RATIO_CLAMP`] is usual); beyond, the ratio is constant.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] naming `log_ratio`; [`crate::Error::Domain`] when the clamp is not finite and > 0.
+///
+/// # Example
+/// ```
+/// use accordant_ops::kl::importance_corrected;
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let kl = Tensor::<1>::from_floats([0.5], &device);
+/// let log_ratio = Tensor::<1>::from_floats([2f32.ln()], &device); // twice as likely as when it was sampled
+/// assert_eq!(importance_corrected(kl, log_ratio, Some(20.0))?.into_scalar::<f32>(), 1.0);
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn importance_corrected<const D: usize>(
+    kl: Tensor<D>,
+    log_ratio: Tensor<D>,
+    log_ratio_clamp: Option<f64>,
+) -> crate::Result<Tensor<D>> {
+    check_shape("log_ratio", &kl.dims(), &log_ratio.dims())?;
+    let dtype = wide(kl.dtype());
+    Ok(kl.cast(dtype) * clamp_exponent(log_ratio.cast(dtype), log_ratio_clamp)?.exp())
+}
+
+/// What is logged of per-token divergences: `kl_token`, their mean over the kept tokens, and `kl_seq`, the mean over
+/// rows of their sum. The two differ by the mean length.
+///
+/// Rows without a kept token do not count. Reads the device once.
+///
+/// # Shapes
+/// `kl` (of [`kl_per_token`]) and `mask`: `[batch, seq]`.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] naming `mask`.
+///
+/// # Example
+/// ```
+/// use accordant_ops::kl::kl_means;
+/// use burn::tensor::{Device, Tensor, TensorData};
+/// let device = Device::flex();
+/// let kl = Tensor::from_floats([[1.0, 2.0, 3.0], [6.0, f32::NAN, f32::NAN]], &device);
+/// let mask = TensorData::from([[true, true, true], [true, false, false]]);
+/// let means = kl_means(kl, Tensor::from_bool(mask, &device))?;
+/// assert_eq!((means.mean("kl_token"), means.mean("kl_seq")), (Some(3.0), Some(6.0))); // 12 / 4 and 12 / 2
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+#[doc(alias = "approx_kl")]
+pub fn kl_means(kl: Tensor<2>, mask: Tensor<2, Bool>) -> crate::Result<Means> {
+    let sum = masked_sum_all(kl.detach(), mask.clone())?;
+    let counts = mask.cast(wide(sum.dtype())).sum_dim(1);
+    let sums = Tensor::cat(vec![sum, counts.clone().sum(), counts.clamp_max(1.0).sum()], 0);
+    let sums = sums.into_data().convert::<f64>();
+    let mut means = Means::default();
+    if let &[sum, tokens, rows] = sums.as_slice::<f64>().expect("converted to f64") {
+        means.add("kl_token", sum, tokens);
+        means.add("kl_seq", sum, rows);
+    }
+    Ok(means)
+}
+
 /// The exact divergence KL(policy ‖ reference) = Σ_v p_v (log p_v - log q_v) of whole distributions.
 ///
 /// `policy_log_probs` and `reference_log_probs` must be normalized (log-softmaxes); the reference is a constant. Tokens
@@ -146,7 +217,7 @@ fn half_square<const D: usize>(u: Tensor<D>) -> Tensor<D> {
 ///
 /// # Shapes
 /// Both: `[.., v]`, of rank `D`; the result `[..]`, of rank `R` = `D` - 1 (anything else does not compile). Memory: a
-/// few times `[.., v]`. f32 or f64; `reference_log_probs` is cast to the dtype of `policy_log_probs`.
+/// few times `[.., v]`. The result is f32, or f64 when `policy_log_probs` is.
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes differ.
@@ -168,7 +239,8 @@ pub fn kl_full<const D: usize, const R: usize>(
 ) -> crate::Result<Tensor<R>> {
     const { assert!(R + 1 == D, "the result of kl_full has one axis less than its arguments") }
     check_shape("reference_log_probs", &policy_log_probs.dims(), &reference_log_probs.dims())?;
-    let reference = reference_log_probs.detach().cast(policy_log_probs.dtype());
+    let dtype = wide(policy_log_probs.dtype());
+    let (policy_log_probs, reference) = (policy_log_probs.cast(dtype), reference_log_probs.detach().cast(dtype));
     let absent = policy_log_probs.clone().exp().equal_scalar(0.0);
     let policy = policy_log_probs.mask_fill(absent.clone(), 0.0);
     let log_ratio = policy.clone() - reference.mask_fill(absent.clone(), 0.0);
@@ -178,6 +250,7 @@ pub fn kl_full<const D: usize, const R: usize>(
 #[cfg(test)]
 mod tests {
     use burn::tensor::activation::log_softmax;
+    use burn::tensor::{DType, Device};
 
     use super::*;
     use crate::Error;
@@ -186,6 +259,7 @@ mod tests {
     const ESTIMATORS: [KlEstimator; 4] = [KlEstimator::K1, KlEstimator::Abs, KlEstimator::K2, KlEstimator::K3];
     const POLICY: [f64; 5] = [0.3, -1.2, 0.8, 2.0, -0.5];
     const REFERENCE: [f64; 5] = [0.0, 0.4, 1.1, 0.7, -2.0];
+    const OLD: [f64; 5] = [-0.2, -0.9, 0.1, 2.4, 0.4];
 
     fn token_kl(u: &[f64], options: KlOptions) -> (Vec<f64>, Vec<f64>) {
         value_and_grad(u, |u| kl_per_token(u.clone(), u.zeros_like(), &options).unwrap())
@@ -196,18 +270,23 @@ mod tests {
         logits.iter().map(|x| x.exp() / total).collect()
     }
 
-    /// Expected value of `f(log π, u's estimator)` over the five tokens, and its gradient with respect to π's logits;
-    /// the sampling probabilities are constants, as they are for a batch of samples.
-    fn on_policy(options: KlOptions, with_ratio: bool) -> (f64, Vec<f64>) {
+    /// Expected value of an estimator over the five tokens as `sampler` draws them, and its gradient with respect to π's
+    /// logits; the sampling probabilities are constants, as they are for a batch of samples. `corrected` is by
+    /// importance.
+    fn expectation(options: KlOptions, sampler: &[f64], corrected: bool) -> (f64, Vec<f64>) {
         let (values, grads) = value_and_grad(&POLICY, |logits| {
             let logps = log_softmax(logits, 0);
             let reference = log_softmax(tracked(&REFERENCE), 0);
+            let old = log_softmax(tracked(sampler), 0).detach();
             let kl = kl_per_token(logps.clone(), reference, &options).unwrap();
-            let ratio = (logps.clone() - logps.clone().detach()).exp();
-            let kl = if with_ratio { kl * ratio } else { kl };
-            kl * logps.detach().exp()
+            let kl = if corrected { importance_corrected(kl, logps - old.clone(), Some(20.0)).unwrap() } else { kl };
+            kl * old.exp()
         });
         (values.iter().sum(), grads)
+    }
+
+    fn on_policy(options: KlOptions) -> (f64, Vec<f64>) {
+        expectation(options, &POLICY, false)
     }
 
     /// `Σ_v p_v g_v`, and its gradient `p_j (g_j - Σ_v p_v g_v)` with `g` held fixed.
@@ -230,7 +309,7 @@ mod tests {
         // The gradient of Σ p u is that of Σ p with u fixed: the derivative of u itself sums to 0.
         let (kl, kl_gradient) = map(|u| u);
         let forward_kl_gradient: Vec<f64> = p.iter().zip(&q).map(|(p, q)| p - q).collect();
-        let estimate = |estimator| on_policy(KlOptions::new(estimator), false);
+        let estimate = |estimator| on_policy(KlOptions::new(estimator));
 
         let (value, gradient) = estimate(KlEstimator::K1);
         assert_near(&[value], &[kl]);
@@ -248,13 +327,19 @@ mod tests {
 
         for estimator in ESTIMATORS {
             let options = KlOptions::new(estimator).with_gradient(KlGradient::K2StraightThrough);
-            let (value, gradient) = on_policy(options, false);
+            let (value, gradient) = on_policy(options);
             assert_near(&[value], &[estimate(estimator).0]);
             assert_near(&gradient, &kl_gradient);
         }
-        let (value, gradient) = on_policy(KlOptions::new(KlEstimator::K3), true);
-        assert_near(&[value], &[kl]);
-        assert_near(&gradient, &kl_gradient);
+        for sampler in [POLICY, OLD] {
+            for estimator in [KlEstimator::K1, KlEstimator::K3] {
+                let (value, gradient) = expectation(KlOptions::new(estimator), &sampler, true);
+                assert_near(&[value], &[kl]);
+                assert_near(&gradient, &kl_gradient);
+            }
+        }
+        let (value, gradient) = expectation(KlOptions::new(KlEstimator::K3), &OLD, false);
+        assert!((value - kl).abs() > 0.01 && (gradient[0] - kl_gradient[0]).abs() > 0.01);
         let (value, gradient) = value_and_grad(&POLICY, |logits| {
             let row = |logits: Tensor<1>| log_softmax(logits.reshape([1, 5]), 1);
             kl_full::<2, 1>(row(logits), row(tracked(&REFERENCE))).unwrap()
@@ -264,11 +349,49 @@ mod tests {
     }
 
     #[test]
+    fn k1_in_the_reward_descends_the_divergence() {
+        // REINFORCE with the reward -k1: the gradient of -Σ p R log π with R detached. No coefficient but the KL's.
+        let (_, gradient) = value_and_grad(&POLICY, |logits| {
+            let logps = log_softmax(logits, 0);
+            let reference = log_softmax(tracked(&REFERENCE), 0);
+            let k1 = kl_per_token(logps.clone(), reference, &KlOptions::new(KlEstimator::K1)).unwrap().detach();
+            k1 * logps.clone() * logps.detach().exp()
+        });
+        let (p, q) = (softmax(&POLICY), softmax(&REFERENCE));
+        let (_, kl_gradient) = score(&p.iter().zip(&q).map(|(p, q)| (p / q).ln()).collect::<Vec<_>>());
+        assert_near(&gradient, &kl_gradient);
+    }
+
+    #[test]
+    fn what_is_logged_skips_masked_tokens_and_empty_rows() {
+        let kl = tracked(&[1.0, f64::NAN, 5.0, 2.0, f64::NAN, f64::INFINITY]).reshape([3, 2]);
+        let mask = |rows: [[bool; 2]; 3]| Tensor::from_bool(rows, &Device::flex().autodiff());
+        let means = kl_means(kl.clone(), mask([[true, false], [true, true], [false, false]])).unwrap();
+        assert_eq!((means.mean("kl_token"), means.mean("kl_seq")), (Some(8.0 / 3.0), Some(4.0)));
+        let means = kl_means(kl, mask([[false; 2]; 3])).unwrap();
+        assert_eq!((means.mean("kl_token"), means.mean("kl_seq")), (None, None));
+        assert!(matches!(kl_means(none([2, 3]), mask([[true; 2]; 3])), Err(Error::ShapeMismatch { name: "mask", .. })));
+        let (_, gradient) = value_and_grad(&[0.3], |x| importance_corrected(x.clone(), x, Some(0.1)).unwrap());
+        assert_close(&gradient, &[0.1f64.exp()], 1e-15); // the clamped ratio is a constant
+        assert!(importance_corrected(tracked(&[0.0; 2]), tracked(&[0.0]), None).is_err());
+        assert!(importance_corrected(tracked(&[0.0]), tracked(&[0.0]), Some(0.0)).is_err());
+    }
+
+    #[test]
+    fn half_precision_is_computed_in_f32() {
+        for dtype in [DType::F16, DType::BF16] {
+            let half = |x: f64| Tensor::<1>::from_data([x], (&Device::flex(), dtype));
+            let kl = kl_per_token(half(-300.0), half(0.0), &KlOptions::new(KlEstimator::K2)).unwrap();
+            assert_eq!((kl.dtype(), host(kl)), (DType::F32, vec![45_000.0])); // its square has no f16
+        }
+    }
+
+    #[test]
     fn total_variation_is_what_abs_descends() {
         let distance = |logits: &[f64]| -> f64 {
             softmax(logits).iter().zip(softmax(&REFERENCE)).map(|(p, q)| (p - q).abs()).sum()
         };
-        let (_, gradient) = on_policy(KlOptions::new(KlEstimator::Abs), false);
+        let (_, gradient) = on_policy(KlOptions::new(KlEstimator::Abs));
         for i in 0..5 {
             let moved = |step: f64| {
                 let mut logits = POLICY;
