@@ -11,6 +11,7 @@
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
+//! | [`doctor`] | a self-check: can this device be trusted? |
 //!
 //! Start with [`TokenLogps`]. Objectives built on these live in `accordant-objectives`, models in `accordant-lm`.
 //!
@@ -22,6 +23,7 @@
 mod backend;
 
 pub mod adaptive_kl;
+pub mod doctor;
 pub mod error;
 pub mod groups;
 pub mod kl;
