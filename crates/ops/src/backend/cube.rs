@@ -34,11 +34,11 @@ pub(crate) fn launches() -> u64 {
 #[cube]
 #[allow(clippy::too_many_arguments, reason = "a state is seven numbers")]
 fn merge<F: Float>(
-    max: &mut [F],
-    sum: &mut [F],
-    dot: &mut [F],
-    squares: &mut [F],
-    first: &mut [u32],
+    max: &mut Shared<[F]>,
+    sum: &mut Shared<[F]>,
+    dot: &mut Shared<[F]>,
+    squares: &mut Shared<[F]>,
+    first: &mut Shared<[u32]>,
     a: usize,
     b: usize,
 ) {
@@ -51,9 +51,9 @@ fn merge<F: Float>(
     } else if max[b] == top && first[b] < column {
         column = first[b];
     }
-    let mut sums = zero;
-    let mut dots = zero;
-    let mut square = zero;
+    let mut sums = F::from_int(0);
+    let mut dots = F::from_int(0);
+    let mut square = F::from_int(0);
     if sum[a] != zero {
         let gap = max[a] - top;
         let factor = gap.exp();
@@ -103,12 +103,12 @@ fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
     let mut firsts = Shared::<[u32]>::new_slice(units as usize);
 
     let mut max = lowest.get::<F>();
-    let mut sum = zero;
-    let mut dot = zero;
-    let mut square = zero;
-    let mut total = zero;
+    let mut sum = F::from_int(0);
+    let mut dot = F::from_int(0);
+    let mut square = F::from_int(0);
+    let mut total = F::from_int(0);
     let mut first = 0u32;
-    let mut column = unit;
+    let mut column = UNIT_POS_X as usize;
     while column < columns {
         let x = F::cast_from(logits[row * columns + column]) * scale;
         if x > max {
@@ -140,7 +140,7 @@ fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
     firsts[unit] = first;
     sync_cube();
 
-    let mut stride = units as usize / 2;
+    let mut stride = CUBE_DIM_X as usize / 2;
     while stride > 0 {
         if unit < stride {
             merge::<F>(&mut maxes, &mut sums, &mut dots, &mut squares, &mut firsts, unit, unit + stride);
@@ -204,7 +204,7 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
         let at = row * columns + column;
         let log_p = (F::cast_from(logits[at]) * scale - max) - log_sum;
         let p = log_p.exp();
-        let mut grad = zero;
+        let mut grad = F::from_int(0);
         if p != zero {
             grad = p * (a + b * log_p + c * p);
         }
@@ -218,7 +218,7 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
 
 /// Merges maxima and sums of exponentials at `b` into those at `a`.
 #[cube]
-fn merge_sums<F: Float>(max: &mut [F], sum: &mut [F], a: usize, b: usize) {
+fn merge_sums<F: Float>(max: &mut Shared<[F]>, sum: &mut Shared<[F]>, a: usize, b: usize) {
     let mut top = max[a];
     if max[b] > top {
         top = max[b];
@@ -255,9 +255,9 @@ fn kl_rows_kernel<E: Float, F: Float>(
 
     let mut top_p = lowest.get::<F>();
     let mut top_q = lowest.get::<F>();
-    let mut total_p = zero;
-    let mut total_q = zero;
-    let mut column = unit;
+    let mut total_p = F::from_int(0);
+    let mut total_q = F::from_int(0);
+    let mut column = UNIT_POS_X as usize;
     while column < columns {
         let x = F::cast_from(policy[row * columns + column]) * scale;
         if x > top_p {
@@ -278,7 +278,7 @@ fn kl_rows_kernel<E: Float, F: Float>(
     max_q[unit] = top_q;
     sum_q[unit] = total_q;
     sync_cube();
-    let mut stride = units as usize / 2;
+    let mut stride = CUBE_DIM_X as usize / 2;
     while stride > 0 {
         if unit < stride {
             merge_sums::<F>(&mut max_p, &mut sum_p, unit, unit + stride);
@@ -292,8 +292,8 @@ fn kl_rows_kernel<E: Float, F: Float>(
     let at_q = max_q[0];
     let log_p_sum = sum_p[0].ln();
     let log_q_sum = sum_q[0].ln();
-    let mut term = zero;
-    let mut column = unit;
+    let mut term = F::from_int(0);
+    let mut column = UNIT_POS_X as usize;
     while column < columns {
         let log_p = (F::cast_from(policy[row * columns + column]) * scale - at_p) - log_p_sum;
         let log_q = (F::cast_from(reference[row * columns + column]) * scale - at_q) - log_q_sum;
@@ -312,7 +312,7 @@ fn kl_rows_kernel<E: Float, F: Float>(
     }
     terms[unit] = term;
     sync_cube();
-    let mut stride = units as usize / 2;
+    let mut stride = CUBE_DIM_X as usize / 2;
     while stride > 0 {
         if unit < stride {
             let other = terms[unit + stride];
@@ -357,7 +357,7 @@ fn kl_row_grads_kernel<E: Float, F: Float>(
         let log_p = (F::cast_from(policy[at]) * scale - known[rows + row]) - known[2 * rows + row];
         let log_q = (F::cast_from(reference[at]) * scale - known[3 * rows + row]) - known[4 * rows + row];
         let p = log_p.exp();
-        let mut grad = zero;
+        let mut grad = F::from_int(0);
         if comptime![forward] {
             grad = p - log_q.exp();
         } else if p != zero {
