@@ -4,7 +4,7 @@
 //! **Use when:** the policy learns that longer is better; the tail beyond the shorter response is discounted.
 //! **Deviations:** none. Tokens are counted over scored positions only.
 
-use accordant_ops::{SequenceLogps, TokenLogps, check_domain, check_shape};
+use accordant_ops::{TokenLogps, check_domain, check_shape};
 use burn::tensor::{Int, Tensor};
 
 use super::PairLogps;
@@ -51,11 +51,8 @@ pub fn desensitize(logps: &TokenLogps, alpha: f64) -> Result<PairLogps> {
     let (chosen, rejected) = (counts.clone().narrow(0, 0, rows / 2), counts.clone().narrow(0, rows / 2, rows / 2));
     let shorter = chosen.min_pair(rejected);
     let tail = position.greater(Tensor::cat(vec![shorter.clone(), shorter], 0).expand([rows, seq]));
-    let scale = tail.clone().float().cast(logps.logps.dtype()).ones_like().mask_fill(tail, alpha);
-    let discounted = logps.logps.clone().mask_fill(logps.mask.clone().bool_not(), 0.0) * scale;
-    let sum = discounted.sum_dim(1).squeeze_dim::<1>(1);
-    let count = counts.float().cast(sum.dtype()).squeeze_dim::<1>(1);
-    PairLogps::from_stacked(&SequenceLogps::new(sum, count)?)
+    let discounted = logps.logps.clone().mask_where(tail, logps.logps.clone() * alpha);
+    PairLogps::from_stacked(&TokenLogps::new(discounted, logps.mask.clone())?.sequence())
 }
 
 #[cfg(test)]
@@ -80,6 +77,14 @@ mod tests {
         let head = desensitize(&tokens(), 0.0).unwrap();
         assert_eq!((column(&head.chosen.sum), column(&head.rejected.sum)), (vec![-1.0], vec![-8.0]));
         assert_eq!(column(&head.chosen.count), [3.0], "lengths stay true");
+    }
+
+    #[test]
+    fn half_precision_counts_beyond_256_tokens() {
+        let logps = Tensor::<2>::full([2, 300], -1.0, (&Device::flex(), burn::tensor::DType::BF16));
+        let mask = Tensor::<2, burn::tensor::Bool>::full([2, 300], true, &Device::flex());
+        let pairs = desensitize(&TokenLogps::new(logps, mask).unwrap(), 0.5).unwrap();
+        assert_eq!((column(&pairs.chosen.sum), column(&pairs.chosen.count)), (vec![-300.0], vec![300.0]));
     }
 
     #[test]

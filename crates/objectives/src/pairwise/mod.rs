@@ -121,6 +121,11 @@ impl PairBatch {
         Ok(check_shape(name, &[self.len()], &tensor.dims())?)
     }
 
+    /// A constant in the dtype of the policy's log-probabilities: burn's arithmetic takes one dtype for granted.
+    fn constant(&self, tensor: Tensor<1>) -> Tensor<1> {
+        tensor.detach().cast(self.policy.chosen.sum.dtype())
+    }
+
     /// Adds the log-probabilities under the frozen reference; they are detached.
     ///
     /// # Errors
@@ -128,7 +133,12 @@ impl PairBatch {
     pub fn with_reference(mut self, reference: PairLogps) -> Result<Self> {
         self.check("reference.chosen", &reference.chosen.sum)?;
         self.check("reference.rejected", &reference.rejected.sum)?;
-        self.reference = Some(reference.detach());
+        let constant = |side: SequenceLogps| SequenceLogps {
+            sum: self.constant(side.sum),
+            mean: self.constant(side.mean),
+            count: self.constant(side.count),
+        };
+        self.reference = Some(PairLogps { chosen: constant(reference.chosen), rejected: constant(reference.rejected) });
         Ok(self)
     }
 
@@ -138,7 +148,7 @@ impl PairBatch {
     /// A shape error naming `weights`.
     pub fn with_weights(mut self, weights: Tensor<1>) -> Result<Self> {
         self.check("weights", &weights)?;
-        self.weights = Some(weights.detach());
+        self.weights = Some(self.constant(weights));
         Ok(self)
     }
 
@@ -148,7 +158,7 @@ impl PairBatch {
     /// A shape error naming `label_probs`.
     pub fn with_label_probs(mut self, label_probs: Tensor<1>) -> Result<Self> {
         self.check("label_probs", &label_probs)?;
-        self.label_probs = Some(label_probs.detach());
+        self.label_probs = Some(self.constant(label_probs));
         Ok(self)
     }
 
@@ -158,7 +168,7 @@ impl PairBatch {
     /// A shape error naming `margins`.
     pub fn with_margins(mut self, margins: Tensor<1>) -> Result<Self> {
         self.check("margins", &margins)?;
-        self.margins = Some(margins.detach());
+        self.margins = Some(self.constant(margins));
         Ok(self)
     }
 

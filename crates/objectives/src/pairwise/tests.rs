@@ -222,6 +222,26 @@ fn a_batch_of_one_is_an_error_not_a_broadcast() {
 }
 
 #[test]
+fn reference_and_side_information_of_another_dtype_are_taken() {
+    let narrow = |values: &Tensor<1>| values.clone().cast(burn::tensor::FloatDType::F32);
+    let side = |side: &SequenceLogps| SequenceLogps::new(narrow(&side.sum), narrow(&side.count)).unwrap();
+    let batch = rich_batch();
+    let reference = batch.reference.as_ref().expect("a reference");
+    let mixed = PairBatch::new(batch.policy.clone())
+        .with_reference(PairLogps::new(side(&reference.chosen), side(&reference.rejected)).unwrap())
+        .and_then(|mixed| mixed.with_weights(narrow(batch.weights.as_ref().expect("weights"))))
+        .and_then(|mixed| mixed.with_margins(narrow(batch.margins.as_ref().expect("margins"))))
+        .and_then(|mixed| mixed.with_label_probs(narrow(batch.label_probs.as_ref().expect("label probabilities"))))
+        .unwrap();
+    for (name, objective) in all() {
+        let (mixed, own) = (objective.forward(&mixed).unwrap(), objective.forward(&batch).unwrap());
+        for (mixed, own) in column(&mixed.losses).iter().zip(column(&own.losses)) {
+            assert!((mixed - own).abs() <= 1e-5 * own.abs().max(1.0), "{name}: {mixed} {own}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_side_is_skipped_or_counted_as_asked() {
     for (name, objective) in all() {
         let skipped = objective.forward(&rich_batch()).unwrap();
