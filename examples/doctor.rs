@@ -8,10 +8,9 @@
 //! `cargo run --release --example doctor --features wgpu -- --device wgpu`. On that driver one check fails, and
 //! rightly so: it ends loops after 65535 rounds. `--allow 'rows and columns beyond 65535'` accepts that.
 
-use std::{panic::catch_unwind, process::ExitCode};
+use std::process::ExitCode;
 
-use accordant::ops::doctor::examine;
-use burn::tensor::{Device, Tensor};
+use accordant::{device, ops::doctor::examine};
 use clap::Parser;
 
 /// A self-check of one device.
@@ -26,62 +25,9 @@ struct Args {
     allow: Vec<String>,
 }
 
-/// Backends, and whether each was compiled in.
-const BACKENDS: [(&str, bool); 8] = [
-    ("flex", cfg!(feature = "flex")),
-    ("ndarray", cfg!(feature = "ndarray")),
-    ("wgpu", cfg!(feature = "wgpu")),
-    ("vulkan", cfg!(feature = "vulkan")),
-    ("metal", cfg!(feature = "metal")),
-    ("webgpu", cfg!(feature = "webgpu")),
-    ("cuda", cfg!(feature = "cuda")),
-    ("rocm", cfg!(feature = "rocm")),
-];
-
-fn device(name: &str) -> Option<Device> {
-    match name {
-        #[cfg(feature = "flex")]
-        "flex" => Some(Device::flex()),
-        #[cfg(feature = "ndarray")]
-        #[expect(deprecated, reason = "a second opinion on the CPU while burn ships it")]
-        "ndarray" => Some(Device::ndarray()),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Some(Device::wgpu(Default::default())),
-        #[cfg(feature = "vulkan")]
-        "vulkan" => Some(Device::vulkan(Default::default())),
-        #[cfg(feature = "metal")]
-        "metal" => Some(Device::metal(Default::default())),
-        #[cfg(feature = "webgpu")]
-        "webgpu" => Some(Device::webgpu(Default::default())),
-        #[cfg(feature = "cuda")]
-        "cuda" => Some(Device::cuda(0usize)),
-        #[cfg(feature = "rocm")]
-        "rocm" => Some(Device::rocm(0usize)),
-        _ => None,
-    }
-}
-
-/// The device, after a first tensor was made on it: burn panics there when the machine has no such device.
-fn open(name: &str) -> Result<Device, String> {
-    if !BACKENDS.iter().any(|(backend, _)| *backend == name) {
-        let names: Vec<_> = BACKENDS.iter().map(|(backend, _)| *backend).collect();
-        return Err(format!("no backend is called `{name}`; there are {}", names.join(", ")));
-    }
-    let opened = catch_unwind(|| {
-        let device = device(name)?;
-        Tensor::<1>::ones([1], &device).into_data();
-        Some(device)
-    });
-    match opened {
-        Ok(Some(device)) => Ok(device),
-        Ok(None) => Err(format!("`{name}` was not compiled in; run again with `--features {name}`")),
-        Err(_) => Err(format!("`{name}` cannot be opened: no adapter or no driver for it on this machine (see above)")),
-    }
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    let device = match open(&args.device) {
+    let device = match device::open(&args.device) {
         Ok(device) => device,
         Err(error) => {
             eprintln!("error: {error}");

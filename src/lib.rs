@@ -11,6 +11,7 @@
 //! | [`metrics`] | `accordant-metrics` | figures with their intervals |
 //! | [`lm`] | `accordant-lm` | decoder language models, generation |
 //! | [`train`] | `accordant-train` | training loops by data flow |
+//! | [`device`] | | a device by its backend's name |
 //!
 //! | feature | backend | default |
 //! |---|---|---|
@@ -21,6 +22,8 @@
 //! | `rocm` | AMD GPUs | no |
 //!
 //! Start with [`objectives::pairwise`], or run `cargo run --release --example dpo`.
+
+pub mod device;
 
 pub use accordant_data as data;
 pub use accordant_lm as lm;

@@ -162,7 +162,7 @@ fn settings_that_make_no_sense_are_usage_errors() {
         (&["--batch-size", "0"], "`batch_size`: expected at least 1, got 0"),
         (&["--steps", "0"], "`steps`: expected at least 1, got 0"),
         (&["--learning-rate", "inf"], "`learning_rate`: expected finite and > 0, got inf"),
-        (&["--device", "abacus"], "no such backend was compiled in"),
+        (&["--device", "abacus"], "no backend is called `abacus`"),
         (&["--data", "a.jsonl"], "--eval"),
     ] {
         let (exit, text) = failure(&folder.path().join("out"), args);

@@ -1,11 +1,15 @@
-"""PyTorch on the work of `examples/logits_memory.rs`: log-probabilities of given ids, forward and backward.
+"""PyTorch on the work of `examples/logits_memory.rs`: log-probabilities of given ids.
 
-Reads one job a line from standard input, `{"work": .., "n": .., "h": .., "v": .., "repeats": ..}`, and answers each with
-the seconds of every repetition. Works:
+Reads one job a line from standard input,
+`{"work": .., "n": .., "h": .., "v": .., "repeats": .., "device": "cpu", "dtype": "float32"}`, and answers each with an
+object of forms ("eager", and "compiled" on a GPU), each with the seconds of every repetition and, on a GPU, the peak of
+memory in bytes above inputs and gradients. Works:
 
 head          hidden [n, h] and weight [v, h] to log_softmax + gather, and the gradients of both
 log_softmax   logits [n, v] to log_softmax + gather, and their gradient
 entropy       logits [n, v] to log_softmax + gather and the entropy, forward only
+
+Needs PyTorch (`pip install torch`); the first argument is the number of threads, 2 by default.
 """
 
 import json
@@ -15,51 +19,62 @@ import time
 import torch
 
 
-def head(n, h, v):
-    hidden = (0.1 * torch.randn(n, h)).requires_grad_()
-    weight = (0.5 * torch.randn(v, h)).requires_grad_()
-    ids, grad = torch.randint(0, v, (n, 1)), torch.randn(n)
-
-    def run():
-        hidden.grad = weight.grad = None
-        logps = torch.log_softmax(hidden @ weight.T, -1).gather(1, ids).squeeze(1)
-        logps.backward(grad)
-
-    return run
+def head(hidden, weight, ids):
+    return torch.log_softmax((hidden @ weight.T).float(), -1).gather(1, ids).squeeze(1)
 
 
-def log_softmax(n, h, v):
-    logits = torch.randn(n, v).requires_grad_()
-    ids, grad = torch.randint(0, v, (n, 1)), torch.randn(n)
-
-    def run():
-        logits.grad = None
-        torch.log_softmax(logits, -1).gather(1, ids).squeeze(1).backward(grad)
-
-    return run
+def log_softmax(logits, ids):
+    return torch.log_softmax(logits.float(), -1).gather(1, ids).squeeze(1)
 
 
-def entropy(n, h, v):
-    logits, ids = torch.randn(n, v), torch.randint(0, v, (n, 1))
-
-    def run():
-        logps = torch.log_softmax(logits, -1)
-        logps.gather(1, ids), -(logps.exp() * logps).sum(-1)
-
-    return run
+def entropy(logits, ids):
+    logps = torch.log_softmax(logits.float(), -1)
+    return logps.gather(1, ids).squeeze(1), -(logps.exp() * logps).sum(-1)
 
 
-WORKS = {"head": head, "log_softmax": log_softmax, "entropy": entropy}
+def leaves(work, n, h, v, options):
+    if work == "head":
+        return [0.1 * torch.randn(n, h, **options), 0.5 * torch.randn(v, h, **options)]
+    return [torch.randn(n, v, **options)]
+
+
+def measure(form, job):
+    options = {"device": job["device"], "dtype": getattr(torch, job["dtype"])}
+    inputs = leaves(job["work"], job["n"], job["h"], job["v"], options)
+    ids = torch.randint(0, job["v"], (job["n"], 1), device=job["device"])
+    grad = torch.randn(job["n"], device=job["device"])
+    backward = job["work"] != "entropy"
+    on_gpu = job["device"] == "cuda"
+    for leaf in inputs:
+        leaf.requires_grad_(backward)
+    seconds, peak = [], None
+    for _ in range(job["repeats"] + 1):
+        for leaf in inputs:
+            leaf.grad = None
+        if on_gpu:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        start = time.perf_counter()
+        output = form(*inputs, ids)
+        if backward:
+            output.backward(grad)
+        if on_gpu:
+            torch.cuda.synchronize()
+            made = sum(leaf.grad.nbytes for leaf in inputs) if backward else 0
+            peak = torch.cuda.max_memory_allocated() - before - made
+        seconds.append(time.perf_counter() - start)
+        del output
+    # The first one also warms up, and compiles.
+    return {"seconds": seconds[1:], "bytes": peak}
+
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
     for line in sys.stdin:
         job = json.loads(line)
-        run = WORKS[job["work"]](job["n"], job["h"], job["v"])
-        seconds = []
-        for _ in range(job["repeats"] + 1):
-            start = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - start)
-        # The first one also warms up.
-        print(json.dumps({"seconds": seconds[1:], "torch": torch.__version__}), flush=True)
+        form = {"head": head, "log_softmax": log_softmax, "entropy": entropy}[job["work"]]
+        answer = {"eager": measure(form, job)}
+        if job["device"] == "cuda":
+            answer["compiled"] = measure(torch.compile(form), job)
+        print(json.dumps(answer), flush=True)

@@ -89,7 +89,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Where the program runs: flex, or another backend that was compiled in
-    #[arg(long, value_name = "DEVICE", default_value = "flex", value_parser = source::device)]
+    #[arg(long, value_name = "DEVICE", default_value = "flex", value_parser = accordant::device::open)]
     device: Device,
     /// Where dpo.svg, dpo.metrics.jsonl and dpo.tokenizer.json go
     #[arg(long, value_name = "DIR", default_value = "target/plots")]

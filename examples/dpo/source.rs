@@ -9,7 +9,6 @@ use accordant::data::{
     world::{World, WorldConfig},
 };
 use anyhow::Result;
-use burn::tensor::Device;
 
 /// Pairs for training and evaluation, and the world behind them if it is known.
 pub struct Source {
@@ -75,28 +74,4 @@ pub fn hh_rlhf(train: &[PathBuf], test: &[PathBuf], on_reject: OnReject) -> Resu
     };
     let (train, test) = (read("training", train)?, read("held-out", test)?);
     Ok(Source { train, test, world: None, prompts: Vec::new() })
-}
-
-/// The device of that name, if its backend was compiled in.
-pub fn device(name: &str) -> Result<Device, String> {
-    match name {
-        #[cfg(feature = "flex")]
-        "flex" => Ok(Device::flex()),
-        #[cfg(feature = "ndarray")]
-        #[expect(deprecated, reason = "a second opinion on the CPU while burn ships it")]
-        "ndarray" => Ok(Device::ndarray()),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(Default::default())),
-        #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(Default::default())),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0usize)),
-        #[cfg(feature = "metal")]
-        "metal" => Ok(Device::metal(Default::default())),
-        #[cfg(feature = "webgpu")]
-        "webgpu" => Ok(Device::webgpu(Default::default())),
-        #[cfg(feature = "rocm")]
-        "rocm" => Ok(Device::rocm(0usize)),
-        _ => Err("no such backend was compiled in; see the features of the `accordant` crate".into()),
-    }
 }

@@ -325,13 +325,13 @@ fn row_stats<S: Logit>(
 fn map_rows<S: Logit>(mut logits: FloatTensor<Flex>, map: impl Fn(usize, &mut [S]) + Sync) -> FloatTensor<Flex> {
     let shape = logits.shape();
     let columns = shape[1];
-    if logits.is_contiguous() && logits.layout().start_offset() == 0 {
-        if let Some(own) = logits.try_storage_mut::<S>()
-            && own.len() == shape.num_elements()
-        {
-            own.par_chunks_mut(columns).enumerate().for_each(|(r, row)| map(r, row));
-            return logits;
-        }
+    if logits.is_contiguous()
+        && logits.layout().start_offset() == 0
+        && let Some(own) = logits.try_storage_mut::<S>()
+        && own.len() == shape.num_elements()
+    {
+        own.par_chunks_mut(columns).enumerate().for_each(|(r, row)| map(r, row));
+        return logits;
     }
     let mut grads = vec![S::narrow(S::Wide::ZERO); shape.num_elements()];
     numbers::<S, _>(&logits, |logits| {
