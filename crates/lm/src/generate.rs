@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, host};
 use burn::{
     config::Config,
     tensor::{Bool, Device, Int, Tensor, TensorData},
@@ -146,22 +146,18 @@ impl Row {
         if self.completion.stopped {
             return self.completion.ids.last().copied();
         }
-        let scaled: Vec<f64> = logits.iter().map(|logit| f64::from(*logit) / temperature).collect();
-        let max = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = scaled.iter().map(|logit| (logit - max).exp()).sum();
-        if !total.is_finite() {
-            return None;
-        }
-        let mut left = self.rng.random::<f64>() * total;
-        let drawn = scaled.iter().position(|logit| {
-            left -= (logit - max).exp();
+        let logps = host::log_softmax(logits, temperature)?;
+        let mut left = self.rng.random::<f64>();
+        let drawn = logps.iter().position(|logp| {
+            left -= logp.exp();
             left < 0.0
         });
         // Rounding can leave a crumb after the last id: take the likeliest instead of an id of probability 0.
-        let index = drawn.or_else(|| scaled.iter().position(|logit| *logit == max))?;
+        let likeliest = || (0..logps.len()).max_by(|a, b| logps[*a].total_cmp(&logps[*b]));
+        let index = drawn.or_else(likeliest)?;
         let id = u32::try_from(index).expect("a vocabulary fits in u32");
         self.completion.ids.push(id);
-        self.completion.logps.push(scaled[index] - max - total.ln());
+        self.completion.logps.push(logps[index]);
         self.completion.stopped = stop_ids.contains(&id);
         Some(id)
     }

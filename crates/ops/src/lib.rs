@@ -11,13 +11,19 @@
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
+//! | [`host`] | a softmax on the host, for sampling |
 //! | [`doctor`] | a self-check: can this device be trusted? |
 //!
 //! Start with [`TokenLogps`]. Objectives built on these live in `accordant-objectives`, models in `accordant-lm`.
 //!
 //! A `mask` always means *keep*. Masked values are selected away before they are used, never multiplied by zero, so a
-//! NaN behind a mask reaches neither a value nor a gradient. Every tensor is made on its input's device and in its
-//! input's dtype.
+//! NaN behind a mask reaches neither a value nor a gradient. Every tensor is made on its input's device. Element-wise
+//! functions keep the dtype of their input; sums, counts and means are f32, f64 for f64 input.
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `flex`, `ndarray` | the custom operations of [`selected`] on that backend, which it turns on in burn | no |
+//! | `wgpu`, `cuda`, `rocm` | the same as CubeCL kernels; with `wgpu`, burn's `vulkan`, `metal` and `webgpu` too | no |
 
 #[cfg_attr(feature = "ndarray", allow(deprecated, reason = "burn still ships it as a second opinion on the CPU"))]
 mod backend;
@@ -26,6 +32,7 @@ pub mod adaptive_kl;
 pub mod doctor;
 pub mod error;
 pub mod groups;
+pub mod host;
 pub mod kl;
 pub mod logps;
 pub mod masked;
