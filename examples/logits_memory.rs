@@ -43,6 +43,9 @@ struct Args {
     /// Sizes of the vocabulary
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32000", value_parser = at_least_one)]
     vocab: Vec<usize>,
+    /// MiB of logits that the streamed form may hold; the library's default without it
+    #[arg(long, value_name = "MIB", value_parser = at_least_one)]
+    budget: Option<usize>,
     /// Repetitions, whose median is shown
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     repeats: usize,
@@ -192,13 +195,14 @@ fn main() -> anyhow::Result<()> {
             move |hidden, weight| selected_logps(hidden, weight, None, ids, &options).expect("the shapes fit").logps
         };
         let whole = Memory::Budget(4 * n * v);
+        let budget = args.budget.map_or(Memory::Auto, |mib| Memory::Budget(mib << 20));
         let mut costs = vec![
             (NAIVE.into(), head(&|hidden, weight| bench.plain(hidden.matmul(weight.transpose()), &ids))),
-            ("streamed".into(), head(&streamed(Memory::Auto))),
+            ("streamed".into(), head(&streamed(budget))),
             (KEPT.into(), head(&streamed(whole))),
         ];
         let plan = |memory| Plan::new(n, h, v, dtype, memory, &bench.device).backward_bytes >> 20;
-        let planned = format!("planned: {} and {} MiB", plan(Memory::Auto), plan(whole));
+        let planned = format!("planned: {} and {} MiB", plan(budget), plan(whole));
         costs.extend(bench.peer("head", v)?);
         // Three products, and a fourth where the logits are made twice.
         let flops = |name: &str| (if name == "streamed" { 8.0 } else { 6.0 }) * (n * h * v) as f64;

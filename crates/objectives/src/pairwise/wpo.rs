@@ -20,6 +20,7 @@ use crate::Result;
 ///
 /// # Shapes
 /// `policy`: `[2n, seq]`, the chosen rows first; `log_sum_sq_probs`, the `log Σ_v π(v)²` at each position: `[2n, seq]`.
+/// [`SelectedLogps`](accordant_ops::selected::SelectedLogps) has both.
 ///
 /// # Errors
 /// A shape error naming the argument.

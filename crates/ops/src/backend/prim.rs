@@ -10,7 +10,7 @@ use burn::tensor::{DType, FloatDType, Shape, Slice};
 
 /// The precision in which sums over logits of this dtype run.
 pub(crate) fn wide(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+    crate::stable::wide(dtype).into()
 }
 
 /// A matrix of floats.
