@@ -29,11 +29,19 @@ fn from_hidden_states(criterion: &mut Criterion) {
     let small = options.with_memory(Memory::Budget(1 << 20));
     let mut group = criterion.benchmark_group("hidden [256, 256] and head [8192, 256], forward and backward");
     group.bench_function("naive", |bencher| {
-        bencher.iter(|| naive::selected_logps(hidden.clone(), weight.clone(), None, &ids, &options).map(backward))
+        bencher.iter(|| {
+            naive::selected_logps(hidden.clone(), weight.clone(), None, &ids, &options)
+                .map(backward)
+                .expect("the shapes fit")
+        })
     });
     for (name, options) in [("streamed in 1 MiB", small), ("one buffer of logits", whole)] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| selected_logps(hidden.clone(), weight.clone(), None, &ids, &options).map(backward))
+            bencher.iter(|| {
+                selected_logps(hidden.clone(), weight.clone(), None, &ids, &options)
+                    .map(backward)
+                    .expect("the shapes fit")
+            })
         });
     }
 }
@@ -48,21 +56,21 @@ fn from_logits(criterion: &mut Criterion) {
     let (logits, other) = (normal([ROWS, VOCAB], 1.0, &device).require_grad(), normal([ROWS, VOCAB], 1.0, &device));
     let mut group = criterion.benchmark_group("logits [256, 8192], forward and backward");
     group.bench_function("log-probabilities, naive", |bencher| {
-        bencher.iter(|| naive::selected_log_softmax(logits.clone(), &ids, 1.0).map(backward))
+        bencher.iter(|| naive::selected_log_softmax(logits.clone(), &ids, 1.0).map(backward).expect("the shapes fit"))
     });
     group.bench_function("log-probabilities", |bencher| {
-        bencher.iter(|| selected_log_softmax(logits.clone(), &ids, 1.0).map(backward))
+        bencher.iter(|| selected_log_softmax(logits.clone(), &ids, 1.0).map(backward).expect("the shapes fit"))
     });
     group.bench_function("divergence, naive", |bencher| {
         bencher.iter(|| {
             let kl = naive::kl_logits(logits.clone(), other.clone(), 1.0, KlDirection::Reverse);
-            kl.map(|kl| kl.sum().backward())
+            kl.expect("the shapes fit").sum().backward()
         })
     });
     group.bench_function("divergence", |bencher| {
         bencher.iter(|| {
             let kl = kl_logits(logits.clone(), other.clone(), 1.0, KlDirection::Reverse);
-            kl.map(|kl| kl.sum().backward())
+            kl.expect("the shapes fit").sum().backward()
         })
     });
 }

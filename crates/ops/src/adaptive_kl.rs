@@ -63,7 +63,8 @@ impl AdaptiveKl {
         let share = num_steps as f64 / self.horizon;
         check_domain(share * Self::MAX_ERROR < 1.0, "num_steps", "less than 5 times the horizon", num_steps as f64)?;
         let error = (observed_kl / self.target - 1.0).clamp(-Self::MAX_ERROR, Self::MAX_ERROR);
-        self.kl_coef *= 1.0 + error * share;
+        // Years of one-sided errors neither reach 0 nor overflow: `new` would refuse the coefficient of a checkpoint.
+        self.kl_coef = (self.kl_coef * (1.0 + error * share)).clamp(f64::MIN_POSITIVE, f64::MAX);
         Ok(self.kl_coef)
     }
 }
@@ -73,6 +74,17 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::stable::testing::*;
+
+    #[test]
+    fn a_coefficient_that_only_ever_moves_one_way_stays_finite_and_above_zero() {
+        for observed in [0.0, 1e9] {
+            let mut controller = AdaptiveKl::new(1.0, 1.0, 1.0).unwrap();
+            for _ in 0..10_000 {
+                controller.update(observed, 4).unwrap();
+            }
+            assert!(AdaptiveKl::new(controller.kl_coef(), 1.0, 1.0).is_ok(), "{observed}");
+        }
+    }
 
     #[test]
     fn the_controller_moves_towards_its_target() {

@@ -145,7 +145,7 @@ pub fn reduce_tokens(
         Aggregation::SequenceSum => (sums.sum(), rows()),
         Aggregation::ConstantLength(length) => {
             check_domain(length > 0, "length", "at least 1", length as f64)?;
-            (sums.sum(), constant((batch * length) as f64))
+            (sums.sum(), constant(batch as f64 * length as f64))
         }
         Aggregation::GlobalTokens(tokens) => {
             check_domain(tokens.is_finite() && tokens > 0.0, "tokens", "finite and > 0", tokens)?;

@@ -46,6 +46,7 @@ impl Divergence {
     /// A domain error when `exponent_max` is not finite and > 0.
     pub fn score(self, log_ratios: Tensor<1>, exponent_max: Option<f64>) -> Result<Tensor<1>> {
         let max = exponent_max.unwrap_or_else(|| stable::exponent_max(log_ratios.dtype()));
+        check_domain(max.is_finite() && max > 0.0, "exponent_max", "finite and > 0", max)?;
         let expm1 = |exponent| Ok::<_, accordant_ops::Error>(stable::expm1(stable::cap_exponent(exponent, Some(max))?));
         Ok(match self {
             Self::ReverseKl => log_ratios,

@@ -168,6 +168,9 @@ pub fn importance_corrected<const D: usize>(
     log_ratio_clamp: Option<f64>,
 ) -> crate::Result<Tensor<D>> {
     check_shape("log_ratio", &kl.dims(), &log_ratio.dims())?;
+    if let Some(clamp) = log_ratio_clamp {
+        check_domain(clamp.is_finite() && clamp > 0.0, "log_ratio_clamp", "finite and > 0", clamp)?;
+    }
     let dtype = wide(kl.dtype());
     Ok(kl.cast(dtype) * clamp_exponent(log_ratio.cast(dtype), log_ratio_clamp)?.exp())
 }
