@@ -28,6 +28,9 @@ pub mod logits;
 pub mod naive;
 pub mod plan;
 
+#[cfg(test)]
+mod tests;
+
 use burn::tensor::{Bool, Tensor};
 
 use crate::backend::streamed;
