@@ -73,24 +73,26 @@ impl Plan {
             Memory::Budget(bytes) => bytes,
             Memory::Tiles { .. } => 0,
         };
-        let all = n.saturating_mul(v);
-        let keeps_logits = all.saturating_mul(size) <= budget;
+        let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size);
+        let all = bytes(n, v);
+        let keeps_logits = all <= budget;
         let (rows, columns) = match memory {
             Memory::Tiles { rows, columns } => (rows.clamp(1, n.max(1)), columns.clamp(1, v.max(1))),
             _ => tile(n.max(1), v.max(1), (budget / size).max(1)),
         };
-        let (tile, naive_bytes) = (rows * columns * size, 3 * all.saturating_mul(size));
+        let logits = if keeps_logits { all } else { bytes(rows, columns) };
         // A narrow dtype has its hidden states and a tile of the head copied, and their gradients summed, in f32.
-        let copies = if wide == dtype { 0 } else { (n * h + columns * h) * size };
-        let state = (backend::STATE + backend::streamed::OUTPUT) * n * size;
-        let forward_bytes = if keeps_logits { all * size } else { tile } + copies + 2 * state;
+        let copies = if wide == dtype { 0 } else { bytes(n.saturating_add(columns), h) };
+        let states = bytes(2 * (backend::STATE + backend::streamed::OUTPUT), n);
         // The products of a tile: gradients of its hidden states and of its part of the head.
-        let products = (rows * h + columns * h) * size;
-        let backward_bytes = if keeps_logits { all * size } else { tile } + 2 * copies + products + 2 * state;
+        let products = bytes(rows.saturating_add(columns), h);
+        let forward_bytes = logits.saturating_add(copies).saturating_add(states);
+        let backward_bytes = forward_bytes.saturating_add(copies).saturating_add(products);
+        let naive_bytes = all.saturating_mul(3);
         if is_streamed {
             Self { is_streamed, rows, columns, keeps_logits, forward_bytes, backward_bytes, naive_bytes }
         } else {
-            let (forward_bytes, backward_bytes) = (2 * all.saturating_mul(size), naive_bytes);
+            let (forward_bytes, backward_bytes) = (all.saturating_mul(2), naive_bytes);
             Self { is_streamed, rows: n, columns: v, keeps_logits: true, forward_bytes, backward_bytes, naive_bytes }
         }
     }

@@ -15,6 +15,29 @@ fn logits_are_kept_exactly_when_the_budget_holds_all_of_them() {
 }
 
 #[test]
+fn a_budget_of_nothing_and_one_of_everything_are_plans() {
+    let budgets = [Memory::Budget(0), Memory::Budget(1), Memory::Budget(usize::MAX), Memory::Auto];
+    let tiles = [(0, 0), (usize::MAX, usize::MAX)].map(|(rows, columns)| Memory::Tiles { rows, columns });
+    for memory in budgets.into_iter().chain(tiles) {
+        for n in [0, 1, 5000, usize::MAX] {
+            for h in [0, 1, 4096, usize::MAX] {
+                for v in [0, 1, 262_144, usize::MAX] {
+                    for dtype in [DType::F64, DType::F32, DType::BF16] {
+                        let plan = Plan::new(n, h, v, dtype, memory, &Device::flex());
+                        assert!(plan.is_streamed && plan.rows >= 1 && plan.columns >= 1, "{plan:?}");
+                        assert!(plan.rows <= n.max(1) && plan.columns <= v.max(1), "{plan:?}");
+                    }
+                }
+            }
+        }
+    }
+    let plan = Plan::new(5, 3, 7, DType::F32, Memory::Budget(0), &Device::flex());
+    assert_eq!((plan.rows, plan.columns, plan.keeps_logits), (1, 1, false));
+    let plan = Plan::new(5, 3, 7, DType::F32, Memory::Budget(usize::MAX), &Device::flex());
+    assert_eq!((plan.rows, plan.columns, plan.keeps_logits), (5, 7, true));
+}
+
+#[test]
 fn degenerate_memory_gives_the_same_numbers() {
     let case = Case::new(3, 2, 5);
     let expected = case.naive();
