@@ -1,7 +1,7 @@
 //! The same numbers in burn's own operations, with all logits in memory at once: the specification of the streamed and
 //! direct forms, what tests compare them with, and what runs on a device that has none of them.
 
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
 use super::{KlDirection, SelectedLogps, SelectedOptions, TokenIds, kl, linear, logits};
 use crate::backend::{lowest, wide};
@@ -30,7 +30,8 @@ pub fn selected_logps(
 ) -> Result<SelectedLogps> {
     linear::check(&hidden, &weight, bias.as_ref(), ids, options)?;
     if ids.num_counted() == 0 {
-        return Ok(nothing(&hidden, ids));
+        let inputs = [Some(hidden), Some(weight), bias.map(|bias| bias.unsqueeze_dim(0))];
+        return Ok(nothing(inputs.into_iter().flatten(), ids));
     }
     let logits = widen(ids.pick(hidden)).matmul(widen(weight).transpose());
     let logits = match bias {
@@ -51,15 +52,42 @@ pub fn selected_logps(
 pub fn selected_log_softmax(logits: Tensor<2>, ids: &TokenIds, temperature: f64) -> Result<SelectedLogps> {
     logits::check(&logits, ids, temperature)?;
     if ids.num_counted() == 0 {
-        return Ok(nothing(&logits, ids));
+        return Ok(nothing([logits], ids));
     }
     Ok(select(widen(ids.pick(logits)), ids, temperature))
 }
 
 /// No row counts: zeros.
-fn nothing(values: &Tensor<2>, ids: &TokenIds) -> SelectedLogps {
-    let dtype = wide(values.dtype());
-    SelectedLogps::unpack(Tensor::zeros([6, 0], (&values.device(), dtype)), ids)
+fn nothing(inputs: impl IntoIterator<Item = Tensor<2>>, ids: &TokenIds) -> SelectedLogps {
+    let zero = inputs.into_iter().map(zero_of).reduce(|a, b| a + b).expect("there are logits or hidden states");
+    let zeros = repeated(zero, ids.len());
+    SelectedLogps {
+        logps: zeros.clone(),
+        lse: zeros.clone(),
+        entropy: zeros.clone(),
+        log_sum_sq_probs: zeros.clone(),
+        is_top1: zeros.clone().detach().equal_scalar(1.0),
+        mean_logits: zeros.detach(),
+    }
+}
+
+/// A 0, `[1]`, that depends on `input` for a backward pass: a batch in which nothing counts then has gradients of 0,
+/// where burn panics at a loss that depends on nothing.
+fn zero_of(input: Tensor<2>) -> Tensor<1> {
+    let first = if input.shape().num_elements() == 0 { input } else { input.slice([0..1, 0..1]) };
+    let sum = widen(first).sum();
+    let everywhere = sum.zeros_like().equal_scalar(0.0);
+    sum.mask_fill(everywhere, 0.0)
+}
+
+/// `[1]` to `[n]`. burn expands nothing to a length of 0, and an empty slice forgets where it comes from.
+fn repeated(zero: Tensor<1>, n: usize) -> Tensor<1> {
+    if n > 0 {
+        return zero.expand([n]);
+    }
+    let none = TensorData::new(Vec::<i32>::new(), [0]);
+    let device = zero.device();
+    zero.select(0, Tensor::from_data(none, (&device, DType::I32)))
 }
 
 /// `log softmax` of each row, and whether the row has no probability anywhere, `[n, 1]`.
@@ -105,8 +133,8 @@ pub fn kl_logits(
 ) -> Result<Tensor<1>> {
     kl::check(&policy, &reference, temperature)?;
     if policy.shape().num_elements() == 0 {
-        let dtype: DType = wide(policy.dtype());
-        return Ok(Tensor::zeros([policy.dims()[0]], (&policy.device(), dtype)));
+        let n = policy.dims()[0];
+        return Ok(repeated(zero_of(policy), n));
     }
     let log_p = log_softmax(scaled(widen(policy), temperature.recip())).0;
     let log_q = log_softmax(scaled(widen(reference.detach()), temperature.recip())).0;

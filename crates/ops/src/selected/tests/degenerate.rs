@@ -28,6 +28,43 @@ pub fn in_every_form(case: &Case) -> Vec<Run> {
 }
 
 #[test]
+fn a_batch_without_a_row_that_counts_is_zero_and_has_zero_gradients() {
+    let mut case = Case::new(3, 2, 5);
+    case.ids = vec![ids::IGNORE_ID; 3];
+    // What stands in ignored rows does not matter.
+    case.hidden[1] = f64::NAN;
+    for run in in_every_form(&case) {
+        for name in OUTPUTS {
+            assert_eq!(run.get(name), [0.0; 3], "{name}");
+        }
+        for (name, len) in GRADS.into_iter().zip([6, 10, 5]) {
+            assert_eq!(run.get(name), vec![0.0; len], "{name}");
+        }
+    }
+    for form in ROWS {
+        let run = rows_of(form, &[f64::NAN, 1.0, 2.0, NONE], 2, &[ids::IGNORE_ID; 2], DType::F32);
+        assert_eq!(run.get("logps"), [0.0; 2]);
+        assert_eq!(run.get("logits"), [0.0; 4]);
+    }
+}
+
+#[test]
+fn an_empty_batch_is_empty_and_has_zero_gradients() {
+    let case = Case::new(0, 2, 5);
+    for run in in_every_form(&case) {
+        for name in OUTPUTS.into_iter().chain(["hidden"]) {
+            assert!(run.get(name).is_empty(), "{name}");
+        }
+        assert_eq!(run.get("weight"), [0.0; 10]);
+        assert_eq!(run.get("bias"), [0.0; 5]);
+    }
+    for form in ROWS {
+        let run = rows_of(form, &[], 4, &[], DType::F64);
+        assert!(run.get("logps").is_empty() && run.get("logits").is_empty());
+    }
+}
+
+#[test]
 fn hidden_states_of_no_width_leave_the_bias() {
     // Without a bias, all logits are 0.
     let mut case = Case { hidden: vec![], weight: vec![], ..Case::new(2, 0, 4) };

@@ -167,3 +167,16 @@ fn nan_stays_in_its_row() {
         }
     }
 }
+
+#[test]
+fn no_rows_and_no_tokens_have_no_divergence() {
+    for form in FORMS {
+        for ([n, v], expected) in [([0, 3], vec![]), ([2, 0], vec![0.0; 2])] {
+            let leaf = tensor(&[], [n, v], DType::F64).require_grad();
+            let kl = form(leaf.clone(), tensor(&[], [n, v], DType::F64), 1.0, KlDirection::Reverse).unwrap();
+            assert_eq!(host(&kl), expected);
+            let grads = kl.sum().backward();
+            assert_eq!(leaf.grad(&grads).unwrap().dims(), [n, v]);
+        }
+    }
+}
