@@ -290,8 +290,15 @@ fn kl_rows_kernel<E: Float, F: Float>(
 
     let at_p = max_p[0];
     let at_q = max_q[0];
-    let log_p_sum = sum_p[0].ln();
-    let log_q_sum = sum_q[0].ln();
+    // Where there is no probability, 0 leaves its logarithm at −∞.
+    let mut log_p_sum = F::from_int(0);
+    let mut log_q_sum = F::from_int(0);
+    if sum_p[0] != zero {
+        log_p_sum = sum_p[0].ln();
+    }
+    if sum_q[0] != zero {
+        log_q_sum = sum_q[0].ln();
+    }
     let mut term = F::from_int(0);
     let mut column = UNIT_POS_X as usize;
     while column < columns {
@@ -327,7 +334,15 @@ fn kl_rows_kernel<E: Float, F: Float>(
         output[2 * rows + row] = log_p_sum;
         output[3 * rows + row] = at_q;
         output[4 * rows + row] = log_q_sum;
-        output[5 * rows + row] = zero;
+        let mut factor = F::from_int(1);
+        if comptime![forward] {
+            if sum_q[0] == zero {
+                factor = F::from_int(0);
+            }
+        } else if sum_p[0] == zero {
+            factor = F::from_int(0);
+        }
+        output[5 * rows + row] = factor;
     }
 }
 

@@ -206,7 +206,7 @@ fn stats<S: Logit>(logits: &[S], id: i64, row: &mut Row<S::Wide>, offset: usize,
     }
 }
 
-/// `max` and `log Σ exp(x - max)` of a row, for a divergence.
+/// `max` and `Σ exp(x - max)` of a row, for a divergence.
 #[inline(always)]
 fn normalizer<S: Logit>(logits: &[S], scale: S::Wide) -> (S::Wide, f64) {
     let zero = S::Wide::ZERO;
@@ -227,7 +227,7 @@ fn normalizer<S: Logit>(logits: &[S], scale: S::Wide) -> (S::Wide, f64) {
         }
         total += sum(sums);
     }
-    (top, total.ln())
+    (top, total)
 }
 
 /// `Σ p (log p - log q)` of two rows whose normalizers are known.
@@ -390,17 +390,18 @@ fn kl_rows<S: Logit>(
                     arch,
                     #[inline(always)]
                     || {
-                        let normalizer = |x: &[S]| {
-                            let (max, log_sum) = normalizer(x, scale);
-                            (max, S::Wide::from_f64(log_sum))
-                        };
-                        let (p_at, q_at) = (normalizer(p), normalizer(q));
+                        let ((p_max, p_sum), (q_max, q_sum)) = (normalizer(p, scale), normalizer(q, scale));
+                        // Where there is no probability, 0 leaves `log p` at −∞.
+                        let log = |sum: f64| S::Wide::from_f64(if sum == 0.0 { 0.0 } else { sum.ln() });
+                        let (p_at, q_at) = ((p_max, log(p_sum)), (q_max, log(q_sum)));
                         let kl = if forward {
                             divergence(q, p, q_at, p_at, scale)
                         } else {
                             divergence(p, q, p_at, q_at, scale)
                         };
-                        [S::Wide::from_f64(kl), p_at.0, p_at.1, q_at.0, q_at.1, S::Wide::ZERO]
+                        let outer = if forward { q_sum } else { p_sum };
+                        let factor = if outer == 0.0 { S::Wide::ZERO } else { S::Wide::ONE };
+                        [S::Wide::from_f64(kl), p_at.0, p_at.1, q_at.0, q_at.1, factor]
                     },
                 )
             };

@@ -44,7 +44,8 @@ pub(crate) const STATE: usize = 7;
 pub(crate) const COEFS: usize = 6;
 
 /// What a divergence and its gradient are made of, `[DIVERGENCE, rows]`: the divergence, `m` and `log Σ exp(x - m)` of
-/// the policy, the same of the reference, and the factor of the gradient (0 in the forward pass).
+/// the policy (0 for the latter in a row of −∞), the same of the reference, and the factor of the gradient: in the
+/// forward pass 1, or 0 where the distribution that is averaged over is a row of −∞.
 pub(crate) const DIVERGENCE: usize = 6;
 
 /// Loops over the rows of logits `[rows, columns]`, each element times `scale` first. The `columns` are those from

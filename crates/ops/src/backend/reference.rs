@@ -124,18 +124,21 @@ pub(crate) fn kl_rows<B: Backend>(
     let normalizer = |logits: FloatTensor<B>| {
         let x = Matrix::<B>(logits).cast(dtype).scale(scale);
         let max = x.clone().gather(x.argmax()).at_least(lowest(dtype));
-        let log_sum = (x.clone() - max.clone()).exp().sum(1).log();
-        (x - max.clone() - log_sum.clone(), max, log_sum)
+        let sum = (x.clone() - max.clone()).exp().sum(1);
+        let dead = sum.equals(0.0);
+        // Where there is no probability, 0 leaves `log p` at −∞.
+        let log_sum = sum.log().fill(dead.clone(), 0.0);
+        let factor = Matrix::full([rows, 1], 1.0, dtype, &x.0.device()).fill(dead, 0.0);
+        (x - max.clone() - log_sum.clone(), max, log_sum, factor)
     };
-    let (log_p, max_p, sum_p) = normalizer(policy);
-    let (log_q, max_q, sum_q) = normalizer(reference);
-    let (weight, other) = if forward { (log_q, log_p) } else { (log_p, log_q) };
+    let (log_p, max_p, sum_p, factor_p) = normalizer(policy);
+    let (log_q, max_q, sum_q, factor_q) = normalizer(reference);
+    let (weight, other, factor) = if forward { (log_q, log_p, factor_q) } else { (log_p, log_q, factor_p) };
     let p = weight.clone().exp();
     let absent = p.equals(0.0);
     let kl = (p * (weight - other)).fill(absent, 0.0).sum(1);
-    let none = kl.clone().fill(kl.is(&kl), 0.0).fill(kl.equals(f64::INFINITY), 0.0);
-    let rows: [Matrix<B>; DIVERGENCE] = [kl, max_p, sum_p, max_q, sum_q, none].map(|column| column.reshape([1, rows]));
-    Matrix::stack(rows, 0).0
+    let columns: [Matrix<B>; DIVERGENCE] = [kl, max_p, sum_p, max_q, sum_q, factor];
+    Matrix::stack(columns.map(|column| column.reshape([1, rows])), 0).0
 }
 
 pub(crate) fn kl_row_grads<B: Backend>(

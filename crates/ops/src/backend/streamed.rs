@@ -290,6 +290,7 @@ pub(crate) fn kl_backward<B: RowKernels>(
     forward: bool,
 ) -> FloatTensor<B> {
     let (output, grads) = (Matrix::<B>(output), Matrix::<B>(grads));
-    let rows = Matrix::stack([output.rows(0..super::DIVERGENCE - 1), grads.row(0)], 0);
+    let factor = grads.row(0) * output.row(super::DIVERGENCE - 1);
+    let rows = Matrix::stack([output.rows(0..super::DIVERGENCE - 1), factor], 0);
     B::kl_row_grads(policy, reference, rows.0, scale, forward)
 }

@@ -26,8 +26,9 @@ pub enum KlDirection {
 /// ```
 ///
 /// Nothing of the size of the logits is made but their gradient. Tokens of probability 0 in the outer distribution add
-/// nothing (0 log 0 = 0); where the other one then is 0, the divergence is +∞ and its gradient infinite or NaN. Equal
-/// logits give exactly 0; otherwise the result can be negative by rounding, to about 1e-7 in f32. Callers who have
+/// nothing (0 log 0 = 0); where only the other one has none, the divergence is +∞ and its gradient infinite or NaN
+/// (`Reverse`) or `p - q` (`Forward`). A row of −∞ to average over gives 0 and no gradient. Equal logits give exactly 0;
+/// otherwise the result can be negative by rounding, to about 1e-7 in f32. Callers who have
 /// log-probabilities instead use [`crate::kl::kl_full`].
 ///
 /// # Shapes

@@ -154,6 +154,33 @@ fn a_token_that_only_the_outer_distribution_has_is_infinitely_far() {
 }
 
 #[test]
+fn a_row_without_any_probability_to_average_over_is_zero() {
+    let (dead, live) = ([NONE; 3], [0.3, -0.2, 0.1]);
+    let beside = |row: &[f64]| [row, &[1.0, 2.0, 0.5]].concat();
+    for form in FORMS {
+        for dtype in DTYPES {
+            for (direction, policy, reference) in [
+                (KlDirection::Reverse, dead, live),
+                (KlDirection::Forward, live, dead),
+                (KlDirection::Reverse, dead, dead),
+            ] {
+                let run = of(form, &beside(&policy), &beside(&reference), 3, direction, dtype);
+                assert_eq!(run.get("kl"), [0.0; 2], "{direction:?} {dtype:?}");
+                assert!(run.get("grad").iter().all(|grad| grad.abs() < 1e-7), "{direction:?} {dtype:?} {run:?}");
+                assert_eq!(run.get("grad")[..3], [0.0; 3]);
+            }
+            // The other way round, some probability meets none.
+            for (direction, policy, reference) in
+                [(KlDirection::Reverse, live, dead), (KlDirection::Forward, dead, live)]
+            {
+                let run = of(form, &beside(&policy), &beside(&reference), 3, direction, dtype);
+                assert_eq!(run.get("kl"), [f64::INFINITY, 0.0], "{direction:?} {dtype:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nan_stays_in_its_row() {
     for form in FORMS {
         for direction in DIRECTIONS {
