@@ -343,6 +343,15 @@ fn map_rows<S: Logit>(mut logits: FloatTensor<Flex>, map: impl Fn(usize, &mut [S
     tensor(grads, shape)
 }
 
+/// `p (a + b log p + c p)` times the scale, of one logit.
+#[inline(always)]
+fn slope<S: Logit>(x: S, [max, log_sum, a, b, c, _]: [S::Wide; COEFS], scale: S::Wide) -> S::Wide {
+    let log_p = (x.widen() * scale - max) - log_sum;
+    let p = log_p.exp();
+    let slope = p * (a + b * log_p + c * p) * scale;
+    if p == S::Wide::ZERO { S::Wide::ZERO } else { slope }
+}
+
 fn row_grads<S: Logit>(
     logits: FloatTensor<Flex>,
     ids: &[i64],
@@ -350,25 +359,25 @@ fn row_grads<S: Logit>(
     offset: usize,
     scale: f64,
 ) -> FloatTensor<Flex> {
-    let (rows, zero) = (logits.shape()[0], S::Wide::ZERO);
+    let rows = logits.shape()[0];
     let (arch, scale) = (pulp::Arch::new(), S::Wide::from_f64(scale));
     numbers::<S::Wide, _>(coefs, |coefs| {
         map_rows::<S>(logits, |r, row| {
-            let [max, log_sum, a, b, c, picked]: [S::Wide; COEFS] = std::array::from_fn(|i| coefs[i * rows + r]);
+            let coefs: [S::Wide; COEFS] = std::array::from_fn(|i| coefs[i * rows + r]);
+            // Before its logit is overwritten: 1 - p of a confident token is lost where p is rounded to bf16 first.
+            let id = usize::try_from(ids[r] - offset as i64).ok().filter(|id| *id < row.len());
+            let picked = id.map(|id| slope(row[id], coefs, scale) + coefs[COEFS - 1] * scale);
             vectorized(
                 arch,
                 #[inline(always)]
                 || {
                     for x in row.iter_mut() {
-                        let log_p = (x.widen() * scale - max) - log_sum;
-                        let p = log_p.exp();
-                        let grad = p * (a + b * log_p + c * p) * scale;
-                        *x = S::narrow(if p == zero { zero } else { grad });
+                        *x = S::narrow(slope(*x, coefs, scale));
                     }
                 },
             );
-            if let Some(x) = usize::try_from(ids[r] - offset as i64).ok().and_then(|id| row.get_mut(id)) {
-                *x = S::narrow(x.widen() + picked * scale);
+            if let Some((id, picked)) = id.zip(picked) {
+                row[id] = S::narrow(picked);
             }
         })
     })

@@ -67,3 +67,42 @@ fn gradients_have_the_dtype_of_what_they_belong_to_and_outputs_are_f32() {
         }
     }
 }
+
+#[test]
+fn logits_of_half_precision_are_summed_in_f32() {
+    let (n, v) = (8, 5000);
+    for (dtype, rounding) in [(DType::BF16, 2f64.powi(-8)), (DType::F16, 2f64.powi(-11))] {
+        let values: Vec<f64> = noise(61, n * v).into_iter().map(|x| 3.0 * x).collect();
+        let values = host(&tensor(&values, [n, v], dtype));
+        let upstream = [4, 5, 6, 8].map(|seed| Some(noise(seed, n)));
+        let run = |form: fn(Tensor<2>, &TokenIds, f64) -> Result<SelectedLogps>, dtype| {
+            let logits = tensor(&values, [n, v], dtype).require_grad();
+            let selected = form(logits.clone(), &token_ids(&some_ids(n, v)), 0.9).unwrap();
+            let grad = logits.grad(&loss(&selected, &upstream).backward()).unwrap();
+            assert_eq!(grad.dtype(), dtype);
+            assert_eq!(selected.logps.dtype(), if dtype == DType::F64 { DType::F64 } else { DType::F32 });
+            (outputs(&selected), host(&grad))
+        };
+        let (expected, grad) = run(naive::selected_log_softmax, DType::F64);
+        for form in [selected_log_softmax, naive::selected_log_softmax] {
+            let (got, got_grad) = run(form, dtype);
+            got.assert_near(&expected, 1e-6, "outputs");
+            assert_near(&got_grad, &grad, rounding, "gradient");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_confident_token_is_rounded_once() {
+    // 1 - p of a logit of 8 beside 0 is 3.4e-4; p itself is 1 in bf16.
+    let expected = 1.0 / (1.0 + 8f64.exp());
+    for (dtype, rounding) in [(DType::BF16, 2f64.powi(-8)), (DType::F16, 2f64.powi(-11))] {
+        for form in [selected_log_softmax, naive::selected_log_softmax] {
+            let logits = tensor(&[8.0, 0.0], [1, 2], dtype).require_grad();
+            let grads = form(logits.clone(), &token_ids(&[0]), 1.0).unwrap().logps.backward();
+            // 1 - p is itself taken in f32.
+            let bound = rounding + 1e-3;
+            assert_near(&host(&logits.grad(&grads).unwrap()), &[expected, -expected], bound, &format!("{dtype:?}"));
+        }
+    }
+}
