@@ -16,6 +16,8 @@ pub(crate) mod cube;
 mod flex;
 #[cfg(feature = "flex")]
 mod gemm;
+#[cfg(all(test, feature = "flex"))]
+mod tests;
 
 use burn::backend::{
     Backend, backend_extension,
