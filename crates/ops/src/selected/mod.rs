@@ -12,9 +12,21 @@
 //!
 //! **Where it runs.** These are custom operations of `flex`, `ndarray` and the GPU runtimes, compiled in with the
 //! feature of that name. On any other device the naive form runs: the same numbers with more memory, and [`Plan`] says
-//! so. **Precision:** sums run in f32, and in f64 for f64 input. The errors measured in `tests/parity` against f64, on
-//! `flex`, `ndarray` and `wgpu`, stay within the bounds that stand there. Logits of bf16 hidden states are computed
-//! in f32, since bf16 logits would be off by 0.03 nat a token.
+//! so.
+//!
+//! **Precision.** Sums run in f32, and in f64 for f64 input. Bounds of the errors against f64, relative to a number or
+//! to the mean size of its vector where that is larger, which `tests/parity` holds `flex`, `ndarray` and `wgpu` to, with
+//! vocabularies of 1 to 70 001 tokens:
+//!
+//! | dtype of the input | results (f32; f64 of f64) | gradients (in the input's dtype) |
+//! |---|---|---|
+//! | f64 | 1e-11 | 1e-11 |
+//! | f32 | 5e-6 | 5e-5 |
+//! | f16 | 5e-6 | 2e-3 |
+//! | bf16 | 5e-6 | 1.2e-2 |
+//!
+//! The inputs count as exact. f64 was compared on `flex`, f16 on `flex` and `wgpu`, bf16 on `flex`. Logits of bf16
+//! hidden states are computed in f32, since bf16 logits would be off by 0.03 nat a token.
 //!
 //! **Degenerate rows.** −∞ logits are tokens of probability 0: they add nothing to sums or gradients, and selecting one
 //! gives −∞. A row of −∞ throughout has no probability anywhere: log-probability, log-sum-exp and `log Σ p²` are −∞,

@@ -1,0 +1,102 @@
+//! Whether the custom operations are taken at all, and what they must get exactly right.
+
+use accordant_ops::selected::{
+    Memory, Plan, SelectedOptions, TokenIds, ids::IGNORE_ID, kl_logits, naive, plan::gpu_launches,
+    selected_log_softmax, selected_logps,
+};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::backends::{COMPILED, alone};
+
+const TILES: Memory = Memory::Tiles { rows: 7, columns: 37 };
+
+/// Whole numbers below `modulus`, so that no order of summation rounds.
+fn whole<const D: usize>(shape: [usize; D], modulus: usize, device: &Device) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|i| (i * i * 31 % modulus) as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[test]
+fn every_tile_is_a_launch_on_a_gpu_and_none_on_a_cpu() {
+    let _alone = alone();
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        assert!(Plan::new(48, 32, 101, DType::F32, TILES, &device).is_streamed, "{}", backend.name);
+        let device = device.autodiff();
+        assert!(Plan::new(48, 32, 101, DType::F32, TILES, &device).is_streamed, "{}", backend.name);
+        let (hidden, weight) = (whole([48, 32], 5, &device).require_grad(), whole([101, 32], 7, &device));
+        let ids = TokenIds::new(&[3; 48], None, &device);
+        let launches = |expected: u64, before: u64, what: &str| {
+            let expected = if backend.is_gpu() { expected } else { 0 };
+            assert_eq!(gpu_launches() - before, expected, "{what} on {}", backend.name);
+        };
+        let options = SelectedOptions::new().with_memory(TILES);
+        let before = gpu_launches();
+        let selected = selected_logps(hidden.clone(), weight, None, &ids, &options).unwrap();
+        selected.logps.clone().into_data();
+        let tiles = 48u64.div_ceil(7) * 101u64.div_ceil(37);
+        launches(tiles, before, "forward");
+        let before = gpu_launches();
+        let grads = selected.logps.sum().backward();
+        hidden.grad(&grads).unwrap().into_data();
+        launches(tiles, before, "backward");
+
+        let before = gpu_launches();
+        let logits = whole([48, 101], 9, &device).require_grad();
+        let logps = selected_log_softmax(logits.clone(), &ids, 1.0).unwrap().logps;
+        logits.grad(&logps.sum().backward()).unwrap().into_data();
+        let kl = kl_logits(logits.clone(), whole([48, 101], 8, &device), 1.0, Default::default()).unwrap();
+        logits.grad(&kl.sum().backward()).unwrap().into_data();
+        launches(4, before, "from logits");
+    }
+}
+
+#[test]
+fn the_first_of_equal_logits_is_on_top() {
+    let _alone = alone();
+    let (rows, width, vocab) = (14, 3, 1000);
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let (hidden, weight) = (whole([rows, width], 3, &device), whole([vocab, width], 7, &device));
+        let logits = hidden.clone().matmul(weight.clone().transpose());
+        let host = logits.try_to_vec_as::<f32>().unwrap();
+        // For every row the columns of its largest logit, at least two, and another one.
+        let tops: Vec<Vec<usize>> = host
+            .chunks(vocab)
+            .map(|row| {
+                let top = row.iter().copied().fold(f32::MIN, f32::max);
+                (0..vocab).filter(|i| row[*i] == top).collect()
+            })
+            .collect();
+        assert!(tops.iter().all(|top| top.len() > 1));
+        for place in 0..3 {
+            let id = |top: &Vec<usize>| if place < 2 { top[place] } else { top[top.len() - 1] };
+            let ids = TokenIds::new(&tops.iter().map(|top| id(top) as i64).collect::<Vec<_>>(), None, &device);
+            let options = |memory| SelectedOptions::new().with_memory(memory);
+            let streamed =
+                |memory| selected_logps(hidden.clone(), weight.clone(), None, &ids, &options(memory)).unwrap().is_top1;
+            let answers = [
+                ("auto", streamed(Memory::Auto)),
+                ("tiles", streamed(TILES)),
+                ("logits", selected_log_softmax(logits.clone(), &ids, 1.0).unwrap().is_top1),
+                ("naive", naive::selected_log_softmax(logits.clone(), &ids, 1.0).unwrap().is_top1),
+            ];
+            for (what, is_top1) in answers {
+                let is_top1 = is_top1.try_to_vec_as::<bool>().unwrap();
+                assert_eq!(is_top1, vec![place == 0; rows], "{what} of place {place} on {}", backend.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_come_back_from_every_device() {
+    let _alone = alone();
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let ids = Tensor::<1, Int>::from_data(TensorData::from([7i64, IGNORE_ID, 70_000, 0]), &device);
+        let ids = TokenIds::read(&ids, Some(IGNORE_ID));
+        assert_eq!(ids.counted().try_to_vec_as::<i64>().unwrap(), [7, 70_000, 0], "{}", backend.name);
+        assert!(ids.check(70_001).is_ok() && ids.check(70_000).is_err());
+    }
+}
