@@ -11,7 +11,9 @@ use burn::backend::{
     TensorMetadata,
     tensor::{FloatTensor, IntTensor},
 };
-use burn_cubecl::{CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 use super::{DIVERGENCE, RowKernels, lowest, wide};
@@ -54,14 +56,18 @@ fn merge<F: Float>(
     let mut sums = F::from_int(0);
     let mut dots = F::from_int(0);
     let mut square = F::from_int(0);
-    if sum[a] != zero {
+    if sum[a] == zero {
+        // Nothing yet. Not `!=`: a comparison with NaN is false to some drivers, whichever it is.
+    } else {
         let gap = max[a] - top;
         let factor = gap.exp();
         sums += sum[a] * factor;
         dots += (dot[a] + gap * sum[a]) * factor;
         square += squares[a] * factor * factor;
     }
-    if sum[b] != zero {
+    if sum[b] == zero {
+        // Nothing yet. Not `!=`: a comparison with NaN is false to some drivers, whichever it is.
+    } else {
         let gap = max[b] - top;
         let factor = gap.exp();
         sums += sum[b] * factor;
@@ -75,7 +81,7 @@ fn merge<F: Float>(
     squares[a] = square;
 }
 
-#[cube(launch)]
+#[cube(launch, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "what a kernel reads are its arguments")]
 fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
     logits: &Tensor<E>,
@@ -91,16 +97,19 @@ fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
 ) {
     let row = (base + CUBE_POS_X) as usize;
     let unit = UNIT_POS_X as usize;
-    let rows = before.shape(1);
     let columns = logits.shape(1);
     let scale = scale.get::<F>();
     let zero = F::from_int(0);
-    let mut maxes = Shared::<[F]>::new_slice(units as usize);
-    let mut sums = Shared::<[F]>::new_slice(units as usize);
-    let mut dots = Shared::<[F]>::new_slice(units as usize);
-    let mut squares = Shared::<[F]>::new_slice(units as usize);
-    let mut totals = Shared::<[F]>::new_slice(units as usize);
-    let mut firsts = Shared::<[u32]>::new_slice(units as usize);
+    let from = row * logits.stride(0);
+    // The last place is for the columns before these.
+    let last = comptime![units as usize];
+    let places = comptime![units as usize + 1];
+    let mut maxes = Shared::<[F]>::new_slice(places);
+    let mut sums = Shared::<[F]>::new_slice(places);
+    let mut dots = Shared::<[F]>::new_slice(places);
+    let mut squares = Shared::<[F]>::new_slice(places);
+    let mut firsts = Shared::<[u32]>::new_slice(places);
+    let mut totals = Shared::<[F]>::new_slice(places);
 
     let mut max = lowest.get::<F>();
     let mut sum = F::from_int(0);
@@ -110,7 +119,7 @@ fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
     let mut first = 0u32;
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let x = F::cast_from(logits[row * columns + column]) * scale;
+        let x = F::cast_from(logits[from + column]) * scale;
         if x > max {
             let gap = max - x;
             let factor = gap.exp();
@@ -152,29 +161,32 @@ fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
     }
 
     if unit == 0 {
-        // The columns before these stand in the second place: at a tie the lower index is theirs.
-        maxes[1] = before[row];
-        sums[1] = before[rows + row];
-        dots[1] = before[2 * rows + row];
-        squares[1] = before[3 * rows + row];
-        firsts[1] = u32::cast_from(before[5 * rows + row]);
-        merge::<F>(&mut maxes, &mut sums, &mut dots, &mut squares, &mut firsts, 0, 1);
-        after[row] = maxes[0];
-        after[rows + row] = sums[0];
-        after[2 * rows + row] = dots[0];
-        after[3 * rows + row] = squares[0];
-        let mut picked = before[4 * rows + row];
-        let id = u32::cast_from(ids[row]);
+        let here = row * before.stride(1);
+        let step = before.stride(0);
+        maxes[last] = before[here];
+        sums[last] = before[here + step];
+        dots[last] = before[here + 2 * step];
+        squares[last] = before[here + 3 * step];
+        firsts[last] = u32::cast_from(before[here + 5 * step]);
+        merge::<F>(&mut maxes, &mut sums, &mut dots, &mut squares, &mut firsts, 0, last);
+        let mut picked = before[here + 4 * step];
+        let id = u32::cast_from(ids[row * ids.stride(0)]);
         if id >= offset && id < offset + columns as u32 {
-            picked += F::cast_from(logits[row * columns + (id - offset) as usize]) * scale;
+            picked += F::cast_from(logits[from + (id - offset) as usize]) * scale;
         }
-        after[4 * rows + row] = picked;
-        after[5 * rows + row] = F::cast_from(firsts[0]);
-        after[6 * rows + row] = before[6 * rows + row] + totals[0];
+        let there = row * after.stride(1);
+        let stride = after.stride(0);
+        after[there] = maxes[0];
+        after[there + stride] = sums[0];
+        after[there + 2 * stride] = dots[0];
+        after[there + 3 * stride] = squares[0];
+        after[there + 4 * stride] = picked;
+        after[there + 5 * stride] = F::cast_from(firsts[0]);
+        after[there + 6 * stride] = before[here + 6 * step] + totals[0];
     }
 }
 
-#[cube(launch)]
+#[cube(launch, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "what a kernel reads are its arguments")]
 fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
     logits: &Tensor<E>,
@@ -188,21 +200,23 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
     #[define(E, F, I)] _dtypes: [ElemType; 3],
 ) {
     let row = (base + CUBE_POS_X) as usize;
-    let rows = coefs.shape(1);
     let columns = logits.shape(1);
+    let from = row * logits.stride(0);
+    let to = row * grads.stride(0);
+    let here = row * coefs.stride(1);
+    let step = coefs.stride(0);
     let scale = scale.get::<F>();
     let zero = F::from_int(0);
-    let max = coefs[row];
-    let log_sum = coefs[rows + row];
-    let a = coefs[2 * rows + row];
-    let b = coefs[3 * rows + row];
-    let c = coefs[4 * rows + row];
-    let picked = coefs[5 * rows + row];
-    let id = u32::cast_from(ids[row]);
+    let max = coefs[here];
+    let log_sum = coefs[here + step];
+    let a = coefs[here + 2 * step];
+    let b = coefs[here + 3 * step];
+    let c = coefs[here + 4 * step];
+    let picked = coefs[here + 5 * step];
+    let id = u32::cast_from(ids[row * ids.stride(0)]);
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let at = row * columns + column;
-        let log_p = (F::cast_from(logits[at]) * scale - max) - log_sum;
+        let log_p = (F::cast_from(logits[from + column]) * scale - max) - log_sum;
         let p = log_p.exp();
         let mut grad = F::from_int(0);
         if p != zero {
@@ -211,7 +225,7 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
         if offset + column as u32 == id {
             grad += picked;
         }
-        grads[at] = E::cast_from(grad * scale);
+        grads[to + column] = E::cast_from(grad * scale);
         column += units as usize;
     }
 }
@@ -228,7 +242,7 @@ fn merge_sums<F: Float>(max: &mut Shared<[F]>, sum: &mut Shared<[F]>, a: usize, 
     sum[a] = sums;
 }
 
-#[cube(launch)]
+#[cube(launch, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "what a kernel reads are its arguments")]
 fn kl_rows_kernel<E: Float, F: Float>(
     policy: &Tensor<E>,
@@ -243,8 +257,9 @@ fn kl_rows_kernel<E: Float, F: Float>(
 ) {
     let row = (base + CUBE_POS_X) as usize;
     let unit = UNIT_POS_X as usize;
-    let rows = output.shape(1);
     let columns = policy.shape(1);
+    let from_p = row * policy.stride(0);
+    let from_q = row * reference.stride(0);
     let scale = scale.get::<F>();
     let zero = F::from_int(0);
     let mut max_p = Shared::<[F]>::new_slice(units as usize);
@@ -259,13 +274,13 @@ fn kl_rows_kernel<E: Float, F: Float>(
     let mut total_q = F::from_int(0);
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let x = F::cast_from(policy[row * columns + column]) * scale;
+        let x = F::cast_from(policy[from_p + column]) * scale;
         if x > top_p {
             total_p *= (top_p - x).exp();
             top_p = x;
         }
         total_p += (x - top_p).exp();
-        let y = F::cast_from(reference[row * columns + column]) * scale;
+        let y = F::cast_from(reference[from_q + column]) * scale;
         if y > top_q {
             total_q *= (top_q - y).exp();
             top_q = y;
@@ -302,8 +317,8 @@ fn kl_rows_kernel<E: Float, F: Float>(
     let mut term = F::from_int(0);
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let log_p = (F::cast_from(policy[row * columns + column]) * scale - at_p) - log_p_sum;
-        let log_q = (F::cast_from(reference[row * columns + column]) * scale - at_q) - log_q_sum;
+        let log_p = (F::cast_from(policy[from_p + column]) * scale - at_p) - log_p_sum;
+        let log_q = (F::cast_from(reference[from_q + column]) * scale - at_q) - log_q_sum;
         if comptime![forward] {
             let q = log_q.exp();
             if q != zero {
@@ -329,11 +344,13 @@ fn kl_rows_kernel<E: Float, F: Float>(
         stride /= 2;
     }
     if unit == 0 {
-        output[row] = terms[0];
-        output[rows + row] = at_p;
-        output[2 * rows + row] = log_p_sum;
-        output[3 * rows + row] = at_q;
-        output[4 * rows + row] = log_q_sum;
+        let there = row * output.stride(1);
+        let stride = output.stride(0);
+        output[there] = terms[0];
+        output[there + stride] = at_p;
+        output[there + 2 * stride] = log_p_sum;
+        output[there + 3 * stride] = at_q;
+        output[there + 4 * stride] = log_q_sum;
         let mut factor = F::from_int(1);
         if comptime![forward] {
             if sum_q[0] == zero {
@@ -342,11 +359,11 @@ fn kl_rows_kernel<E: Float, F: Float>(
         } else if sum_p[0] == zero {
             factor = F::from_int(0);
         }
-        output[5 * rows + row] = factor;
+        output[there + 5 * stride] = factor;
     }
 }
 
-#[cube(launch)]
+#[cube(launch, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments, reason = "what a kernel reads are its arguments")]
 fn kl_row_grads_kernel<E: Float, F: Float>(
     policy: &Tensor<E>,
@@ -360,17 +377,24 @@ fn kl_row_grads_kernel<E: Float, F: Float>(
     #[define(E, F)] _dtypes: [ElemType; 2],
 ) {
     let row = (base + CUBE_POS_X) as usize;
-    let rows = known.shape(1);
     let columns = policy.shape(1);
+    let here = row * known.stride(1);
+    let step = known.stride(0);
+    let from_p = row * policy.stride(0);
+    let from_q = row * reference.stride(0);
+    let to = row * grads.stride(0);
     let scale = scale.get::<F>();
     let zero = F::from_int(0);
-    let kl = known[row];
-    let factor = known[5 * rows + row] * scale;
+    let kl = known[here];
+    let at_p = known[here + step];
+    let log_p_sum = known[here + 2 * step];
+    let at_q = known[here + 3 * step];
+    let log_q_sum = known[here + 4 * step];
+    let factor = known[here + 5 * step] * scale;
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let at = row * columns + column;
-        let log_p = (F::cast_from(policy[at]) * scale - known[rows + row]) - known[2 * rows + row];
-        let log_q = (F::cast_from(reference[at]) * scale - known[3 * rows + row]) - known[4 * rows + row];
+        let log_p = (F::cast_from(policy[from_p + column]) * scale - at_p) - log_p_sum;
+        let log_q = (F::cast_from(reference[from_q + column]) * scale - at_q) - log_q_sum;
         let p = log_p.exp();
         let mut grad = F::from_int(0);
         if comptime![forward] {
@@ -378,7 +402,7 @@ fn kl_row_grads_kernel<E: Float, F: Float>(
         } else if p != zero {
             grad = p * ((log_p - log_q) - kl);
         }
-        grads[at] = E::cast_from(grad * factor);
+        grads[to + column] = E::cast_from(grad * factor);
         column += units as usize;
     }
 }
@@ -395,8 +419,20 @@ fn launch(logits: &CubeTensor, mut run: impl FnMut(CubeCount, CubeDim, u32, u32)
     }
 }
 
+/// New memory in row order. burn pads the rows of a tensor on CUDA and ROCm otherwise.
 fn empty_like(tensor: &CubeTensor, shape: impl Into<burn::tensor::Shape>, dtype: burn::tensor::DType) -> CubeTensor {
-    empty_device_dtype(tensor.client.clone(), tensor.device.clone(), shape.into(), dtype)
+    empty_device_contiguous_dtype(tensor.client.clone(), tensor.device.clone(), shape.into(), dtype)
+}
+
+/// Logits whose columns lie side by side, wherever the rows begin: a copy only of what is transposed or tiled.
+fn by_rows(logits: CubeTensor) -> CubeTensor {
+    let aligned = !logits.meta.is_tiled() && (logits.meta.strides()[1] == 1 || logits.shape()[1] == 1);
+    if aligned { logits } else { into_contiguous(logits) }
+}
+
+/// Addresses wide enough for the largest of some tensors: one of more than 2³² elements needs 64 bits.
+fn addresses(tensors: &[&CubeTensor]) -> AddressType {
+    tensors.iter().map(|tensor| tensor.required_address_type()).max().unwrap_or_default()
 }
 
 fn scalar(value: f64, dtype: burn::tensor::DType) -> InputScalar {
@@ -411,7 +447,7 @@ impl RowKernels for CubeBackend {
         offset: usize,
         scale: f64,
     ) -> FloatTensor<Self> {
-        let [logits, ids, state] = [logits, ids, state].map(into_contiguous);
+        let (logits, [ids, state]) = (by_rows(logits), [ids, state].map(into_contiguous));
         let after = empty_like(&state, state.shape(), state.dtype);
         let dtypes = [logits.dtype, state.dtype, ids.dtype].map(dtype_to_storage_type);
         launch(&logits, |count, dim, base, units| {
@@ -419,6 +455,7 @@ impl RowKernels for CubeBackend {
                 &logits.client,
                 count,
                 dim,
+                addresses(&[&logits, &state, &after]),
                 logits.clone().into_tensor_arg(),
                 ids.clone().into_tensor_arg(),
                 state.clone().into_tensor_arg(),
@@ -441,8 +478,8 @@ impl RowKernels for CubeBackend {
         offset: usize,
         scale: f64,
     ) -> FloatTensor<Self> {
-        let [logits, ids, coefs] = [logits, ids, coefs].map(into_contiguous);
-        let in_place = logits.can_mut();
+        let (logits, [ids, coefs]) = (by_rows(logits), [ids, coefs].map(into_contiguous));
+        let in_place = logits.can_mut() && logits.is_nonoverlapping();
         let grads = if in_place { logits.clone() } else { empty_like(&logits, logits.shape(), logits.dtype) };
         let dtypes = [logits.dtype, coefs.dtype, ids.dtype].map(dtype_to_storage_type);
         launch(&logits, |count, dim, base, units| {
@@ -451,6 +488,7 @@ impl RowKernels for CubeBackend {
                 &logits.client,
                 count,
                 dim,
+                addresses(&[&logits, &coefs, &grads]),
                 logits.clone().into_tensor_arg(),
                 ids.clone().into_tensor_arg(),
                 coefs.clone().into_tensor_arg(),
@@ -471,7 +509,7 @@ impl RowKernels for CubeBackend {
         scale: f64,
         forward: bool,
     ) -> FloatTensor<Self> {
-        let [policy, reference] = [policy, reference].map(into_contiguous);
+        let [policy, reference] = [policy, reference].map(by_rows);
         let dtype = wide(policy.dtype);
         let output = empty_like(&policy, [DIVERGENCE, policy.shape()[0]], dtype);
         let dtypes = [policy.dtype, dtype].map(dtype_to_storage_type);
@@ -480,6 +518,7 @@ impl RowKernels for CubeBackend {
                 &policy.client,
                 count,
                 dim,
+                addresses(&[&policy, &reference, &output]),
                 policy.clone().into_tensor_arg(),
                 reference.clone().into_tensor_arg(),
                 output.clone().into_tensor_arg(),
@@ -501,18 +540,21 @@ impl RowKernels for CubeBackend {
         scale: f64,
         forward: bool,
     ) -> FloatTensor<Self> {
-        let [policy, reference, rows] = [policy, reference, rows].map(into_contiguous);
-        let grads = empty_like(&policy, policy.shape(), policy.dtype);
+        let ([policy, reference], rows) = ([policy, reference].map(by_rows), into_contiguous(rows));
+        let in_place = policy.can_mut() && policy.is_nonoverlapping();
+        let grads = if in_place { policy.clone() } else { empty_like(&policy, policy.shape(), policy.dtype) };
         let dtypes = [policy.dtype, rows.dtype].map(dtype_to_storage_type);
         launch(&policy, |count, dim, base, units| {
+            let output = if in_place { grads.as_tensor_alias(0) } else { grads.clone().into_tensor_arg() };
             kl_row_grads_kernel::launch(
                 &policy.client,
                 count,
                 dim,
+                addresses(&[&policy, &reference, &grads]),
                 policy.clone().into_tensor_arg(),
                 reference.clone().into_tensor_arg(),
                 rows.clone().into_tensor_arg(),
-                grads.clone().into_tensor_arg(),
+                output,
                 scalar(scale, rows.dtype),
                 base,
                 units,
