@@ -1,5 +1,7 @@
 //! What can be wrong with an argument, and the checks that say so.
 
+use burn::tensor::{DType, Device};
+
 /// An argument that an operation cannot take: which one, what came and what was expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -34,15 +36,25 @@ pub enum Error {
         /// The size of the vocabulary.
         vocab_size: usize,
     },
+    /// A tensor lies on another device than the one it must go with.
+    #[error("`{name}`: expected a tensor on {expected}, got one on {got}")]
+    Device {
+        /// The argument.
+        name: &'static str,
+        /// The device of the first argument, as burn prints it.
+        expected: String,
+        /// The device it is on.
+        got: String,
+    },
     /// A tensor has another dtype than the one it must go with.
     #[error("`{name}`: expected dtype {expected:?}, got {got:?}")]
     DType {
         /// The argument.
         name: &'static str,
         /// The dtype of the first argument.
-        expected: burn::tensor::DType,
+        expected: DType,
         /// The dtype it has.
-        got: burn::tensor::DType,
+        got: DType,
     },
 }
 
@@ -64,8 +76,16 @@ pub fn check_shape(name: &'static str, expected: &[usize], got: &[usize]) -> Res
 ///
 /// # Errors
 /// [`Error::DType`] naming `name` unless `got` equals `expected`.
-pub fn check_dtype(name: &'static str, expected: burn::tensor::DType, got: burn::tensor::DType) -> Result<()> {
+pub fn check_dtype(name: &'static str, expected: DType, got: DType) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::DType { name, expected, got }) }
+}
+
+/// Checks that two tensors lie on one device, autodiff or not.
+pub(crate) fn check_device(name: &'static str, expected: &Device, got: &Device) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::Device { name, expected: format!("{expected:?}"), got: format!("{got:?}") })
 }
 
 /// Checks the domain of a scalar; write the condition so that NaN fails it.

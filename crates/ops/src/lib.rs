@@ -41,7 +41,7 @@ pub mod reduce;
 pub mod selected;
 pub mod stable;
 
-pub use error::{Error, Result, check_domain, check_shape};
+pub use error::{Error, Result, check_domain, check_dtype, check_shape};
 pub use logps::{SequenceLogps, TokenLogps};
 pub use means::Means;
 pub use reduce::{Aggregation, EmptyRows, ItemReduction, Reduced};

@@ -194,6 +194,7 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
     coefs: &Tensor<F>,
     grads: &mut Tensor<E>,
     scale: InputScalar,
+    inverse_cap: InputScalar,
     offset: u32,
     base: u32,
     #[comptime] units: u32,
@@ -206,6 +207,8 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
     let here = row * coefs.stride(1);
     let step = coefs.stride(0);
     let scale = scale.get::<F>();
+    let inverse_cap = inverse_cap.get::<F>();
+    let one = F::from_int(1);
     let zero = F::from_int(0);
     let max = coefs[here];
     let log_sum = coefs[here + step];
@@ -216,14 +219,23 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
     let id = u32::cast_from(ids[row * ids.stride(0)]);
     let mut column = UNIT_POS_X as usize;
     while column < columns {
-        let log_p = (F::cast_from(logits[from + column]) * scale - max) - log_sum;
-        let p = log_p.exp();
         let mut grad = F::from_int(0);
-        if p != zero {
-            grad = p * (a + b * log_p + c * p);
-        }
-        if offset + column as u32 == id {
-            grad += picked;
+        let idle = a == zero && b == zero && c == zero && picked == zero;
+        if !idle {
+            let x = F::cast_from(logits[from + column]);
+            let log_p = (x * scale - max) - log_sum;
+            let p = log_p.exp();
+            if p == zero {
+                // 0 · log 0 is 0.
+            } else {
+                grad = p * (a + b * log_p + c * p);
+            }
+            if offset + column as u32 == id {
+                grad += picked;
+            }
+            if inverse_cap != zero {
+                grad *= (one - x * x) * inverse_cap;
+            }
         }
         grads[to + column] = E::cast_from(grad * scale);
         column += units as usize;
@@ -477,6 +489,7 @@ impl RowKernels for CubeBackend {
         coefs: FloatTensor<Self>,
         offset: usize,
         scale: f64,
+        inverse_cap: f64,
     ) -> FloatTensor<Self> {
         let (logits, [ids, coefs]) = (by_rows(logits), [ids, coefs].map(into_contiguous));
         let in_place = logits.can_mut() && logits.is_nonoverlapping();
@@ -494,6 +507,7 @@ impl RowKernels for CubeBackend {
                 coefs.clone().into_tensor_arg(),
                 output,
                 scalar(scale, coefs.dtype),
+                scalar(inverse_cap, coefs.dtype),
                 offset as u32,
                 base,
                 units,

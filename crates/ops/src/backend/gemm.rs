@@ -31,7 +31,11 @@ pub(super) fn gemm<T: Real>([m, k, n]: [usize; 3], out: &mut [T], add: bool, lhs
     assert!(m > 0 && k > 0 && n > 0 && m.checked_mul(n) == Some(out.len()), "the output has its size");
     lhs.check(m, k);
     rhs.check(k, n);
-    let parallelism = if m * n * k < 1 << 21 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
+    let parallelism = if m.saturating_mul(n).saturating_mul(k) < 1 << 21 {
+        gemm::Parallelism::None
+    } else {
+        gemm::Parallelism::Rayon(0)
+    };
     // SAFETY: `out` is exclusive and holds `m · n` elements, `check` has bounded every offset into the other two, and
     // `T` is f32 or f64, which `gemm` knows by their type.
     unsafe {

@@ -71,7 +71,10 @@ pub trait RowKernels: Backend {
         reference::row_stats::<Self>(logits, ids, state, offset, scale)
     }
 
-    /// The gradient by the unscaled logits, in their place where they are not needed elsewhere.
+    /// The gradient by the unscaled logits, in their place where they are not needed elsewhere. Under a cap, whose inverse
+    /// is `inverse_cap` (0 without one), the logits are the hyperbolic tangents that the forward pass scaled, and the
+    /// gradient is that by what came before the cap. A row whose `a`, `b`, `c` and `g` are 0 has gradient 0, whatever its
+    /// logits.
     #[fusion(dtype = logits, shape = logits)]
     fn row_grads(
         logits: FloatTensor<Self>,
@@ -79,8 +82,9 @@ pub trait RowKernels: Backend {
         coefs: FloatTensor<Self>,
         offset: usize,
         scale: f64,
+        inverse_cap: f64,
     ) -> FloatTensor<Self> {
-        reference::row_grads::<Self>(logits, ids, coefs, offset, scale)
+        reference::row_grads::<Self>(logits, ids, coefs, offset, scale, inverse_cap)
     }
 
     /// KL(reference ‖ policy) if `forward`, else KL(policy ‖ reference), `[DIVERGENCE, rows]`.
@@ -230,6 +234,27 @@ pub(crate) fn is_extended(device: &Device) -> bool {
         }
     }
     known(device.as_dispatch())
+}
+
+/// How many buffers the size of a tile a kernel takes: one where it works in place, six in a backend's own operations.
+pub(crate) fn tile_buffers(device: &Device) -> usize {
+    #[cfg(feature = "ndarray")]
+    {
+        use burn::backend::DispatchDevice;
+        fn is_generic(device: &DispatchDevice) -> bool {
+            match device {
+                DispatchDevice::NdArray(_) => true,
+                DispatchDevice::Autodiff(inner) => is_generic(inner),
+                #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
+                _ => false,
+            }
+        }
+        if is_generic(device.as_dispatch()) {
+            return 6;
+        }
+    }
+    let _ = device;
+    1
 }
 
 /// Whether `device` is one of a GPU runtime.

@@ -74,6 +74,10 @@ impl<B: Backend> Matrix<B> {
         Self(B::float_div(self.0, divisor.0))
     }
 
+    pub fn abs(self) -> Self {
+        Self(B::float_abs(self.0))
+    }
+
     pub fn exp(self) -> Self {
         Self(B::float_exp(self.0))
     }

@@ -7,7 +7,7 @@ use burn::backend::{
 };
 
 use super::prim::{Matrix, floats, wide};
-use super::{DIVERGENCE, STATE, lowest};
+use super::{COEFS, DIVERGENCE, STATE, lowest};
 
 /// Where each id lies in these columns, `[rows, 1]` within them, and whether it lies outside.
 fn local<B: Backend>(
@@ -110,13 +110,16 @@ pub(crate) fn row_grads<B: Backend>(
     coefs: FloatTensor<B>,
     offset: usize,
     scale: f64,
+    inverse_cap: f64,
 ) -> FloatTensor<B> {
     let coefs = Matrix::<B>(coefs);
     let narrow = logits.dtype();
-    let x = Matrix::<B>(logits).cast(coefs.dtype()).scale(scale);
-    let [rows, columns] = x.dims();
+    let raw = Matrix::<B>(logits).cast(coefs.dtype());
+    let [rows, columns] = raw.dims();
     let column = |index: usize| coefs.row(index).reshape([rows, 1]);
-    let log_p = log_probs(x, &coefs, 0);
+    let idle = (2..COEFS).map(|index| column(index).abs()).reduce(|a, b| a + b).expect("four of them").equals(0.0);
+    let raw = raw.fill(B::bool_expand(idle, [rows, columns].into()), 0.0);
+    let log_p = log_probs(raw.clone().scale(scale), &coefs, 0);
     let p = log_p.clone().exp();
     let absent = p.equals(0.0);
     let log_p = log_p.fill(absent, 0.0);
@@ -124,6 +127,10 @@ pub(crate) fn row_grads<B: Backend>(
     let (index, outside) = local::<B>(ids, offset, columns);
     let picked = column(5).fill(outside, 0.0);
     let grads = Matrix::<B>(B::float_scatter(1, grads.0, index, picked.0, burn::tensor::IndexingUpdateOp::Add));
+    let grads = match inverse_cap {
+        0.0 => grads,
+        _ => grads * (raw.clone() * raw).scale(-1.0).plus(1.0).scale(inverse_cap),
+    };
     grads.scale(scale).cast(narrow).0
 }
 

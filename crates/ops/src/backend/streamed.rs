@@ -174,6 +174,9 @@ fn finish<B: Backend>(state: &Matrix<B>, ids: IntTensor<B>, vocab: usize) -> Flo
 fn coefs<B: Backend>(output: &Matrix<B>, grads: &Matrix<B>) -> Matrix<B> {
     let dead = output.row(LSE).equals(f64::NEG_INFINITY);
     let grad = |row: usize| grads.row(row);
+    // Nobody asks for the gradient of such a row: NaN in it goes nowhere.
+    let asked = [LOGPS, LSE, ENTROPY, LOG_SUM_SQ].map(|row| grad(row).abs());
+    let idle = asked.into_iter().reduce(|a, b| a + b).expect("four of them").equals(0.0);
     let entropy = output.row(ENTROPY);
     let squares = output.row(LOG_SUM_SQ).scale(-1.0).exp();
     // log p_id:  [j = id] - p_j              lse:        p_j
@@ -187,7 +190,7 @@ fn coefs<B: Backend>(output: &Matrix<B>, grads: &Matrix<B>) -> Matrix<B> {
         grad(LOG_SUM_SQ).scale(2.0) * squares,
         grad(LOGPS),
     ];
-    Matrix::stack(rows.map(|row| row.fill(dead.clone(), 0.0)), 0)
+    Matrix::stack(rows.map(|row| row.fill(dead.clone(), 0.0).fill(idle.clone(), 0.0)), 0)
 }
 
 /// The gradients of hidden states, weight and bias, those that are `wanted`.
@@ -206,13 +209,9 @@ pub(crate) fn backward<B: RowKernels + Products>(
     let coefs = coefs(&Matrix::<B>(output), &Matrix(grads));
     // The gradient of a tile of logits, in its place.
     let tile_grads = |tile: Matrix<B>, rows: Range<usize>, column: usize| {
-        let capped = spec.softcap.map(|cap| (tile.clone(), cap));
         let coefs = coefs.columns(rows.clone());
-        let grads = Matrix::<B>(B::row_grads(tile.0, linear.ids(rows), coefs.0, column, spec.scale()));
-        match capped {
-            Some((tanh, cap)) => grads * (tanh.clone() * tanh).scale(-1.0).plus(1.0).scale(cap.recip()),
-            None => grads,
-        }
+        let inverse_cap = spec.softcap.map_or(0.0, f64::recip);
+        Matrix::<B>(B::row_grads(tile.0, linear.ids(rows), coefs.0, column, spec.scale(), inverse_cap))
     };
     let all = kept.map(|kept| tile_grads(Matrix(kept), 0..n, 0));
     let [want_hidden, want_weight, want_bias] = wanted;
@@ -277,7 +276,7 @@ pub(crate) fn logits_backward<B: RowKernels>(
     grads: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let coefs = coefs(&Matrix::<B>(output), &Matrix(grads));
-    B::row_grads(logits, ids, coefs.0, 0, scale)
+    B::row_grads(logits, ids, coefs.0, 0, scale, 0.0)
 }
 
 /// The gradient of the policy's logits under a divergence.

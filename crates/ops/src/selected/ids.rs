@@ -1,6 +1,6 @@
 //! Token ids that have been looked at.
 
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::{Error, Result, check_shape};
 
@@ -15,6 +15,8 @@ pub struct TokenIds {
     ids: Tensor<1, Int>,
     /// Where they stand, if some are ignored.
     kept: Option<Tensor<1, Int>>,
+    /// An id for every row, 0 where it is ignored, and the rows that are, if there are any.
+    every: Option<(Tensor<1, Int>, Tensor<1, Bool>)>,
     len: usize,
     /// The row and the value of the smallest and the largest id.
     extremes: Option<[(usize, i64); 2]>,
@@ -39,9 +41,20 @@ impl TokenIds {
         let extremes = low.zip(high).map(|(low, high)| [low, high].map(|i| (rows[i], kept[i])));
         let clamped = kept.iter().map(|id| i32::try_from(*id).unwrap_or(i32::MAX)).collect();
         let positions = rows.iter().map(|row| i32::try_from(*row).unwrap_or(i32::MAX)).collect();
-        let on_device = |ids: Vec<i32>| Tensor::from_data(TensorData::new(ids, [kept.len()]), (device, DType::I32));
+        let on_device = |ids: Vec<i32>| {
+            let len = ids.len();
+            Tensor::from_data(TensorData::new(ids, [len]), (device, DType::I32))
+        };
+        let some_ignored = kept.len() < ids.len();
+        let every = || {
+            let ignored: Vec<bool> = ids.iter().map(|id| Some(*id) == ignore).collect();
+            let ids = ids.iter().map(|id| if Some(*id) == ignore { 0 } else { i32::try_from(*id).unwrap_or(i32::MAX) });
+            let ignored = TensorData::new(ignored, [ids.len()]);
+            (on_device(ids.collect()), Tensor::from_data(ignored, device))
+        };
         Self {
-            kept: (kept.len() < ids.len()).then(|| on_device(positions)),
+            every: some_ignored.then(every),
+            kept: some_ignored.then(|| on_device(positions)),
             len: ids.len(),
             extremes,
             ids: on_device(clamped),
@@ -64,7 +77,7 @@ impl TokenIds {
         self.len == 0
     }
 
-    /// Checks that every id that counts is below `vocab_size`.
+    /// Checks that every id that counts is below `vocab_size`, by the smallest and the largest.
     ///
     /// # Errors
     /// [`Error::TokenId`] naming the row and its id.
@@ -92,6 +105,26 @@ impl TokenIds {
     /// The ids that count, on `device`.
     pub(crate) fn counted_on(&self, device: &Device) -> Tensor<1, Int> {
         if &self.ids.device() == device { self.ids.clone() } else { self.ids.clone().to_device(device) }
+    }
+
+    /// An id for every row, 0 where it is ignored.
+    pub(crate) fn every_on(&self, device: &Device) -> Tensor<1, Int> {
+        match &self.every {
+            Some((ids, _)) => ids.clone().to_device(device),
+            None => self.counted_on(device),
+        }
+    }
+
+    /// Zeros in the columns of `[k, len]` that are ignored.
+    pub(crate) fn without_ignored(&self, values: Tensor<2>) -> Tensor<2> {
+        match &self.every {
+            Some((_, ignored)) => {
+                let ignored = ignored.clone().to_device(&values.device()).unsqueeze_dim::<2>(0);
+                let ignored = ignored.expand(values.dims());
+                values.mask_fill(ignored, 0.0)
+            }
+            None => values,
+        }
     }
 
     /// The rows of `values` that count.

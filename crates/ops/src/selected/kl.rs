@@ -4,9 +4,10 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::linear::{check_companion, check_divisor, check_float};
 use super::naive;
 use crate::backend::{self, LogSoftmaxOps};
-use crate::{Result, check_domain, check_shape};
+use crate::{Result, check_shape};
 
 /// Which of the two is averaged over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,14 +29,14 @@ pub enum KlDirection {
 /// Nothing of the size of the logits is made but their gradient. Tokens of probability 0 in the outer distribution add
 /// nothing (0 log 0 = 0); where only the other one has none, the divergence is +∞ and its gradient infinite or NaN
 /// (`Reverse`) or `p - q` (`Forward`). A row of −∞ to average over gives 0 and no gradient. Equal logits give exactly 0;
-/// otherwise the result can be negative by rounding, to about 1e-7 in f32. Callers who have
+/// otherwise the result can be negative by rounding, to about 5e-7 in f32. Callers who have
 /// log-probabilities instead use [`crate::kl::kl_full`].
 ///
 /// # Shapes
 /// Both: `[n, v]`, of one dtype; to `[n]`, in f32 (f64 for f64).
 ///
 /// # Errors
-/// [`crate::Error::ShapeMismatch`] when the shapes differ, [`crate::Error::DType`] when the dtypes do,
+/// [`crate::Error::ShapeMismatch`] when the shapes differ, [`crate::Error::DType`] and [`crate::Error::Device`] when dtypes or devices do,
 /// [`crate::Error::Domain`] when `temperature` is not finite and > 0.
 ///
 /// # Example
@@ -72,6 +73,7 @@ pub fn kl_logits(
 /// What both forms ask of their arguments.
 pub(super) fn check(policy: &Tensor<2>, reference: &Tensor<2>, temperature: f64) -> Result<()> {
     check_shape("reference", &policy.dims(), &reference.dims())?;
-    crate::error::check_dtype("reference", policy.dtype(), reference.dtype())?;
-    check_domain(temperature.is_finite() && temperature > 0.0, "temperature", "finite and > 0", temperature)
+    check_float("policy", policy.dtype())?;
+    check_companion("reference", policy, reference)?;
+    check_divisor("temperature", temperature)
 }

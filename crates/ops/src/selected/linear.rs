@@ -2,11 +2,12 @@
 
 use burn::backend::Dispatch;
 use burn::config::Config;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{Memory, Plan, SelectedLogps, TokenIds, naive};
 use crate::backend::{self, LogSoftmaxOps, Spec};
-use crate::{check_domain, check_shape};
+use crate::error::check_device;
+use crate::{check_domain, check_dtype, check_shape};
 
 /// How hidden states become log-probabilities.
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -29,16 +30,8 @@ impl SelectedOptions {
     /// # Errors
     /// [`crate::Error::Domain`] naming the field that is not finite and > 0.
     pub fn validate(&self) -> crate::Result<()> {
-        check_domain(
-            self.temperature.is_finite() && self.temperature > 0.0,
-            "temperature",
-            "finite and > 0",
-            self.temperature,
-        )?;
-        match self.softcap {
-            Some(cap) => check_domain(cap.is_finite() && cap > 0.0, "softcap", "finite and > 0", cap),
-            None => Ok(()),
-        }
+        check_divisor("temperature", self.temperature)?;
+        self.softcap.map_or(Ok(()), |cap| check_divisor("softcap", cap))
     }
 }
 
@@ -50,7 +43,7 @@ impl SelectedOptions {
 /// log p[id] = x[id] - log Σ_v exp(x_v)
 /// ```
 ///
-/// The forward pass keeps a maximum and five sums of each row; the backward pass makes the logits again, tile by tile,
+/// The forward pass keeps seven numbers of each row; the backward pass makes the logits again, tile by tile,
 /// and turns each tile into its gradient in place. A `weight` that needs no gradient costs none.
 /// [`naive::selected_logps`] is its specification. There is no second derivative.
 ///
@@ -60,8 +53,8 @@ impl SelectedOptions {
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes do not fit; [`crate::Error::TokenId`] for an id that is not in the
-/// vocabulary; [`crate::Error::DType`] when the dtypes differ; [`crate::Error::Domain`] from
-/// [`SelectedOptions::validate`].
+/// vocabulary; [`crate::Error::DType`] and [`crate::Error::Device`] when dtypes or devices differ;
+/// [`crate::Error::Domain`] from [`SelectedOptions::validate`], and for a vocabulary beyond 2²⁴ tokens.
 ///
 /// # Example
 /// ```
@@ -111,7 +104,7 @@ pub fn selected_logps(
         ids.counted_on(&device).into_dispatch(),
         spec,
     );
-    Ok(SelectedLogps::unpack(Tensor::from_dispatch(packed), ids))
+    Ok(SelectedLogps::unpack(ids.spread(Tensor::from_dispatch(packed))))
 }
 
 /// What both forms ask of their arguments.
@@ -124,17 +117,40 @@ pub(super) fn check(
 ) -> crate::Result<()> {
     let ([n, h], [vocab, _]) = (hidden.dims(), weight.dims());
     check_shape("weight", &[vocab, h], &weight.dims())?;
-    crate::error::check_dtype("weight", hidden.dtype(), weight.dtype())?;
+    check_float("hidden", hidden.dtype())?;
+    check_companion("weight", hidden, weight)?;
     if let Some(bias) = bias {
         check_shape("bias", &[vocab], &bias.dims())?;
-        crate::error::check_dtype("bias", hidden.dtype(), bias.dtype())?;
+        check_companion("bias", hidden, bias)?;
     }
     options.validate()?;
-    check_vocabulary(vocab)?;
+    check_vocabulary("weight", vocab)?;
     ids.fit(n, vocab)
 }
 
+/// The kernels know four dtypes.
+pub(super) fn check_float(name: &'static str, dtype: DType) -> crate::Result<()> {
+    let known = matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16);
+    if known { Ok(()) } else { check_dtype(name, DType::F32, dtype) }
+}
+
+/// `tensor` has the dtype and the device of `first`.
+pub(super) fn check_companion<const D: usize, const E: usize>(
+    name: &'static str,
+    first: &Tensor<D>,
+    tensor: &Tensor<E>,
+) -> crate::Result<()> {
+    check_dtype(name, first.dtype(), tensor.dtype())?;
+    check_device(name, &first.device(), &tensor.device())
+}
+
 /// The index of the largest logit is kept in f32, which counts to 2²⁴.
-pub(super) fn check_vocabulary(vocab: usize) -> crate::Result<()> {
-    check_domain(vocab <= 1 << 24, "vocabulary", "at most 2^24 tokens", vocab as f64)
+pub(super) fn check_vocabulary(name: &'static str, vocab: usize) -> crate::Result<()> {
+    check_domain(vocab <= 1 << 24, name, "a vocabulary of at most 2^24 tokens", vocab as f64)
+}
+
+/// A scalar that logits are divided by: its reciprocal must be a number in f32 too.
+pub(super) fn check_divisor(name: &'static str, value: f64) -> crate::Result<()> {
+    let holds = value.is_finite() && value > 0.0 && (value.recip() as f32).is_finite();
+    check_domain(holds, name, "finite and > 0, by more than 3e-39", value)
 }

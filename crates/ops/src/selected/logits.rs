@@ -3,23 +3,25 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::linear::check_vocabulary;
+use super::linear::{check_divisor, check_float, check_vocabulary};
 use super::{SelectedLogps, TokenIds, naive};
+use crate::Result;
 use crate::backend::{self, LogSoftmaxOps};
-use crate::{Result, check_domain};
 
 /// Log-probabilities, entropy and the rest of rows of logits, each read once; the backward pass makes one buffer of
 /// their size, the gradient.
 ///
 /// `log p[id] = x[id] - log Σ_v exp(x_v)` with `x = logits / temperature`. Logits `[batch, seq, v]` are flattened first,
-/// which copies nothing: `logits.flatten::<2>(0, 1)`. [`naive::selected_log_softmax`] is its specification.
+/// `logits.flatten::<2>(0, 1)`, which copies nothing while they are whole: give the last position of each row, which
+/// predicts nothing, the ignored id instead of cutting it off. [`naive::selected_log_softmax`] is its specification.
 ///
 /// # Shapes
 /// `logits`: `[n, v]`, `ids`: `n` of them below `v`; to `[n]`.
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when there are not `n` ids; [`crate::Error::TokenId`] for an id that is not in the
-/// vocabulary; [`crate::Error::Domain`] when `temperature` is not finite and > 0.
+/// vocabulary; [`crate::Error::DType`] for logits that are no floats of 16, 32 or 64 bits; [`crate::Error::Domain`] when
+/// `temperature` is not finite and > 0, and for a vocabulary beyond 2²⁴ tokens.
 ///
 /// # Example
 /// ```
@@ -40,15 +42,17 @@ pub fn selected_log_softmax(logits: Tensor<2>, ids: &TokenIds, temperature: f64)
     if !backend::is_extended(&device) || ids.num_counted() == 0 {
         return naive::selected_log_softmax(logits, ids, temperature);
     }
-    let counted = ids.counted_on(&device).into_dispatch();
-    let packed = Dispatch::logits_logps(ids.pick(logits).into_dispatch(), counted, temperature.recip());
-    Ok(SelectedLogps::unpack(Tensor::from_dispatch(packed), ids))
+    // Ignored rows go along: leaving them out would copy all others.
+    let every = ids.every_on(&device).into_dispatch();
+    let packed = Dispatch::logits_logps(logits.into_dispatch(), every, temperature.recip());
+    Ok(SelectedLogps::unpack(ids.without_ignored(Tensor::from_dispatch(packed))))
 }
 
 /// What both forms ask of their arguments.
 pub(super) fn check(logits: &Tensor<2>, ids: &TokenIds, temperature: f64) -> Result<()> {
     let [n, vocab] = logits.dims();
-    check_domain(temperature.is_finite() && temperature > 0.0, "temperature", "finite and > 0", temperature)?;
-    check_vocabulary(vocab)?;
+    check_float("logits", logits.dtype())?;
+    check_divisor("temperature", temperature)?;
+    check_vocabulary("logits", vocab)?;
     ids.fit(n, vocab)
 }

@@ -30,7 +30,7 @@
 //!
 //! **Degenerate rows.** −∞ logits are tokens of probability 0: they add nothing to sums or gradients, and selecting one
 //! gives −∞. A row of −∞ throughout has no probability anywhere: log-probability, log-sum-exp and `log Σ p²` are −∞,
-//! the entropy is 0, its gradient 0. A vocabulary of one token gives 0 everywhere but `lse`. NaN or +∞ in a row of
+//! the entropy is 0, its gradient 0. A vocabulary of one token has log-probability, entropy and `log Σ p²` 0. NaN or +∞ in a row of
 //! logits gives NaN in that row and its gradients, and so in all of the gradients of weight and bias, in which every row
 //! has a part. An ignored row gives 0 everywhere and no gradient, whatever stands in it; where no row counts, all
 //! gradients are 0.
@@ -49,7 +49,7 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::backend::streamed;
 
-pub use ids::TokenIds;
+pub use ids::{IGNORE_ID, TokenIds};
 pub use kl::{KlDirection, kl_logits};
 pub use linear::{SelectedOptions, selected_logps};
 pub use logits::selected_log_softmax;
@@ -76,9 +76,8 @@ pub struct SelectedLogps {
 }
 
 impl SelectedLogps {
-    /// From `[OUTPUT, n]`, or zeros for rows that `ids` ignores.
-    fn unpack(packed: Tensor<2>, ids: &TokenIds) -> Self {
-        let packed = ids.spread(packed);
+    /// From `[OUTPUT, n]`.
+    fn unpack(packed: Tensor<2>) -> Self {
         let row = |index: usize| packed.clone().narrow(0, index, 1).squeeze_dim::<1>(0);
         Self {
             logps: row(streamed::LOGPS),

@@ -90,7 +90,7 @@ fn repeated(zero: Tensor<1>, n: usize) -> Tensor<1> {
     zero.select(0, Tensor::from_data(none, (&device, DType::I32)))
 }
 
-/// `log softmax` of each row, and whether the row has no probability anywhere, `[n, 1]`.
+/// `log softmax` of each row, its maximum and the logarithm of its sum above that (−∞ where nothing has probability).
 fn log_softmax(x: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
     let max = x.clone().detach().max_dim(1).clamp_min(lowest(x.dtype()));
     let gap = x - max.clone();
@@ -111,7 +111,7 @@ fn select(logits: Tensor<2>, ids: &TokenIds, temperature: f64) -> SelectedLogps 
     let log_sum_sq_probs = stable::log_sum_exp(log_p * 2.0, 1);
     let top = is_top1.bool_and(dead.bool_not()).float().cast(FloatDType::from(logps.dtype()));
     let rows = Tensor::cat(vec![logps, max + log_sum, entropy, log_sum_sq_probs, top, mean_logits], 1);
-    SelectedLogps::unpack(rows.transpose(), ids)
+    SelectedLogps::unpack(ids.spread(rows.transpose()))
 }
 
 /// `Σ_v p_v value_v` over tokens of positive probability, `[n, 1]`.

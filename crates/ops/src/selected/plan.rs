@@ -12,8 +12,8 @@ pub enum Memory {
     /// took the same time within the noise, 1 MiB a fifth more; the GPU's is a guess, to fill a large one with one tile.
     #[default]
     Auto,
-    /// As many bytes of logits as this at a time, at least one logit. A budget that holds all of them (`n · v` in f32)
-    /// keeps them for the backward pass, which then computes no logit twice.
+    /// As many bytes of logits as this at a time, at least one logit. A budget that holds all of them (4 bytes each, 8 for
+    /// f64 input; six times that on `ndarray`, which works in no place) keeps them for the backward pass, which then computes no logit twice.
     Budget(usize),
     /// Tiles of so many rows and columns, each at least 1 (0 counts as 1), always recomputed: for tests and tuning.
     Tiles {
@@ -75,12 +75,13 @@ impl Plan {
         };
         let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size);
         let all = bytes(n, v);
-        let keeps_logits = all <= budget;
+        let buffers = backend::tile_buffers(device);
+        let keeps_logits = all.saturating_mul(buffers) <= budget;
         let (rows, columns) = match memory {
             Memory::Tiles { rows, columns } => (rows.clamp(1, n.max(1)), columns.clamp(1, v.max(1))),
-            _ => tile(n.max(1), v.max(1), (budget / size).max(1)),
+            _ => tile(n.max(1), v.max(1), (budget / size / buffers).max(1)),
         };
-        let logits = if keeps_logits { all } else { bytes(rows, columns) };
+        let logits = if keeps_logits { all } else { bytes(rows, columns) }.saturating_mul(buffers);
         // A narrow dtype has its hidden states and a tile of the head copied, and their gradients summed, in f32.
         let copies = if wide == dtype { 0 } else { bytes(n.saturating_add(columns), h) };
         let states = bytes(2 * (backend::STATE + backend::streamed::OUTPUT), n);

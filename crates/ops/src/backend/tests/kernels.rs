@@ -81,18 +81,50 @@ fn the_gradient_of_rows_is_that_of_the_generic_kernel() {
             }
             let coefs = floats(&coefs, [COEFS, ROWS], wide(dtype));
             for offset in [0, columns] {
-                let direct = Flex::row_grads(x.clone(), ints(&ids), coefs.clone(), offset, 0.7);
-                let generic = reference::row_grads::<Flex>(x.clone(), ints(&ids), coefs.clone(), offset, 0.7);
+                let direct = Flex::row_grads(x.clone(), ints(&ids), coefs.clone(), offset, 0.7, 0.0);
+                let generic = reference::row_grads::<Flex>(x.clone(), ints(&ids), coefs.clone(), offset, 0.7, 0.0);
                 assert_near(&direct, &generic, &format!("{dtype:?} {columns} {offset}"));
                 // A tensor that nobody else holds is written in its place.
                 let own = floats(&every_kind_of_row(columns), [ROWS, columns], dtype);
-                let in_place = Flex::row_grads(own, ints(&ids), coefs.clone(), offset, 0.7);
+                let in_place = Flex::row_grads(own, ints(&ids), coefs.clone(), offset, 0.7, 0.0);
                 let bits = |x: &FloatTensor<Flex>| host(x).into_iter().map(f64::to_bits).collect::<Vec<_>>();
                 assert_eq!(bits(&in_place), bits(&direct));
             }
             // Whoever else holds it sees nothing of it.
             let bits = |x: Vec<f64>| x.into_iter().map(f64::to_bits).collect::<Vec<_>>();
             assert_eq!(bits(host(&x)), bits(host(&floats(&every_kind_of_row(columns), [ROWS, columns], dtype))));
+        }
+    }
+}
+
+#[test]
+fn the_gradient_under_a_cap_is_that_of_the_generic_kernel() {
+    for dtype in DTYPES {
+        // Hyperbolic tangents, which a scale of 21 makes logits of.
+        let x = floats(&noise(5, ROWS * 70), [ROWS, 70], dtype);
+        let state = reference::row_stats::<Flex>(x.clone(), ints(&[3; ROWS]), start(wide(dtype)), 0, 21.0);
+        let (state, mut coefs) = (host(&state), noise(2, COEFS * ROWS));
+        for row in 0..ROWS {
+            (coefs[row], coefs[ROWS + row]) = (state[row], state[ROWS + row].ln());
+        }
+        let coefs = floats(&coefs, [COEFS, ROWS], wide(dtype));
+        let direct = Flex::row_grads(x.clone(), ints(&[3; ROWS]), coefs.clone(), 0, 21.0, 1.0 / 30.0);
+        let generic = reference::row_grads::<Flex>(x, ints(&[3; ROWS]), coefs, 0, 21.0, 1.0 / 30.0);
+        assert_near(&direct, &generic, &format!("{dtype:?}"));
+    }
+}
+
+#[test]
+fn a_row_that_nobody_asks_for_has_no_gradient_whatever_it_holds() {
+    for dtype in DTYPES {
+        let x = floats(&every_kind_of_row(70), [ROWS, 70], dtype);
+        let coefs =
+            || floats(&[0.5, 1.0, 0.0, 0.0, 0.0, 0.0].map(|coef| [coef; ROWS]).concat(), [COEFS, ROWS], wide(dtype));
+        for grads in [
+            Flex::row_grads(x.clone(), ints(&[0; ROWS]), coefs(), 0, 0.7, 0.0),
+            reference::row_grads::<Flex>(x.clone(), ints(&[0; ROWS]), coefs(), 0, 0.7, 0.0),
+        ] {
+            assert!(host(&grads).iter().all(|grad| *grad == 0.0), "{dtype:?}: {:?}", host(&grads));
         }
     }
 }

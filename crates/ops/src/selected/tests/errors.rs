@@ -81,7 +81,7 @@ fn a_temperature_or_cap_that_is_not_positive_is_an_error() {
 
 #[test]
 fn a_vocabulary_that_f32_cannot_count_is_an_error() {
-    assert_eq!(check_vocabulary(1 << 24), Ok(()));
-    let error = check_vocabulary((1 << 24) + 1).unwrap_err();
-    assert_eq!(error.to_string(), "`vocabulary`: expected at most 2^24 tokens, got 16777217");
+    assert_eq!(check_vocabulary("weight", 1 << 24), Ok(()));
+    let error = check_vocabulary("weight", (1 << 24) + 1).unwrap_err();
+    assert_eq!(error.to_string(), "`weight`: expected a vocabulary of at most 2^24 tokens, got 16777217");
 }
