@@ -1,7 +1,7 @@
 //! Whether the custom operations are taken at all, and what they must get exactly right.
 
 use accordant_ops::selected::{
-    Memory, Plan, SelectedOptions, TokenIds, ids::IGNORE_ID, kl_logits, naive, plan::gpu_launches,
+    KlDirection, Memory, Plan, SelectedOptions, TokenIds, ids::IGNORE_ID, kl_logits, naive, plan::gpu_launches,
     selected_log_softmax, selected_logps,
 };
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -98,5 +98,47 @@ fn ids_come_back_from_every_device() {
         let ids = TokenIds::read(&ids, Some(IGNORE_ID));
         assert_eq!(ids.counted().try_to_vec_as::<i64>().unwrap(), [7, 70_000, 0], "{}", backend.name);
         assert!(ids.check(70_001).is_ok() && ids.check(70_000).is_err());
+    }
+}
+#[test]
+fn nan_and_plus_infinity_stay_in_their_row() {
+    let _alone = alone();
+    let (rows, vocab) = (9, 300);
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let device = device.autodiff();
+        let mut values: Vec<f32> = (0..rows * vocab).map(|i| (i * i * 31 % 11) as f32).collect();
+        (values[3 * vocab + 17], values[5 * vocab + 299]) = (f32::NAN, f32::INFINITY);
+        let logits = Tensor::<2>::from_data(TensorData::new(values, [rows, vocab]), &device).require_grad();
+        let ids = TokenIds::new(&(0..rows as i64).collect::<Vec<_>>(), None, &device);
+        let selected = selected_log_softmax(logits.clone(), &ids, 1.0).unwrap();
+        let other = whole([rows, vocab], 8, &device).require_grad();
+        let kl = |policy: &Tensor<2>, reference: &Tensor<2>, direction| {
+            kl_logits(policy.clone(), reference.clone(), 1.0, direction).unwrap()
+        };
+        let grad = |of: Tensor<1>| {
+            let grad = logits.grad(&of.sum().backward()).unwrap();
+            grad.sum_dim(1).squeeze_dim::<1>(1)
+        };
+        let all = [
+            ("log-probabilities", selected.logps.clone()),
+            ("log-sum-exp", selected.lse),
+            ("entropy", selected.entropy),
+            ("log Σ p²", selected.log_sum_sq_probs),
+            ("gradient of log-probabilities", grad(selected.logps)),
+            ("reverse divergence, policy", kl(&logits, &other, KlDirection::Reverse)),
+            ("forward divergence, policy", kl(&logits, &other, KlDirection::Forward)),
+            ("reverse divergence, reference", kl(&other, &logits, KlDirection::Reverse)),
+            ("forward divergence, reference", kl(&other, &logits, KlDirection::Forward)),
+            ("gradient of the reverse divergence", grad(kl(&logits, &other, KlDirection::Reverse))),
+            ("gradient of the forward divergence", grad(kl(&logits, &other, KlDirection::Forward))),
+        ];
+        for (what, numbers) in all {
+            let numbers = numbers.try_to_vec_as::<f32>().unwrap();
+            for (row, number) in numbers.iter().enumerate() {
+                let fits = if [3, 5].contains(&row) { number.is_nan() } else { number.is_finite() };
+                assert!(fits, "{what} on {}: {numbers:?}", backend.name);
+            }
+        }
     }
 }

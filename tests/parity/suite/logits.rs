@@ -114,7 +114,7 @@ fn add_divergence(numbers: &mut Numbers, device: &Device, case: &Case, function:
     let (f, storage) = (if numbers.naive { naive::kl_logits } else { kl_logits }, numbers.storage);
     for (direction, to) in [("reverse", REVERSE), ("forward", FORWARD)] {
         let name = format!("{function}, {}, {direction}", case.name);
-        numbers.add_with_gradients(&name, device, &[policy.clone()], |leaves| {
+        numbers.add_with_gradients(&name, device, std::slice::from_ref(policy), |leaves| {
             let [p, q] = [leaves[0].clone(), storage.vector(reference, device)].map(|x| (case.view)(x, case.shape));
             f(p, q, case.temperature, to).unwrap()
         });

@@ -2,7 +2,7 @@
 //! maximum and sums of its own; the threads then merge theirs in shared memory.
 //!
 //! WGSL promises nothing of infinities, so "nothing yet" is the lowest finite number here too, and no kernel writes an
-//! infinity of its own.
+//! infinity of its own. What must not swallow a NaN asks `== 0`: in WGSL's compilers `!= 0` is false for a NaN.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -225,11 +225,7 @@ fn row_grads_kernel<E: Float, F: Float, I: Numeric>(
             let x = F::cast_from(logits[from + column]);
             let log_p = (x * scale - max) - log_sum;
             let p = log_p.exp();
-            if p == zero {
-                // 0 · log 0 is 0.
-            } else {
-                grad = p * (a + b * log_p + c * p);
-            }
+            grad = select(p == zero, zero, p * (a + b * log_p + c * p));
             if offset + column as u32 == id {
                 grad += picked;
             }
@@ -333,14 +329,10 @@ fn kl_rows_kernel<E: Float, F: Float>(
         let log_q = (F::cast_from(reference[from_q + column]) * scale - at_q) - log_q_sum;
         if comptime![forward] {
             let q = log_q.exp();
-            if q != zero {
-                term += q * (log_q - log_p);
-            }
+            term += select(q == zero, zero, q * (log_q - log_p));
         } else {
             let p = log_p.exp();
-            if p != zero {
-                term += p * (log_p - log_q);
-            }
+            term += select(p == zero, zero, p * (log_p - log_q));
         }
         column += units as usize;
     }
@@ -408,11 +400,9 @@ fn kl_row_grads_kernel<E: Float, F: Float>(
         let log_p = (F::cast_from(policy[from_p + column]) * scale - at_p) - log_p_sum;
         let log_q = (F::cast_from(reference[from_q + column]) * scale - at_q) - log_q_sum;
         let p = log_p.exp();
-        let mut grad = F::from_int(0);
-        if comptime![forward] {
-            grad = p - log_q.exp();
-        } else if p != zero {
-            grad = p * ((log_p - log_q) - kl);
+        let mut grad = p - log_q.exp();
+        if comptime![!forward] {
+            grad = select(p == zero, zero, p * ((log_p - log_q) - kl));
         }
         grads[to + column] = E::cast_from(grad * factor);
         column += units as usize;
