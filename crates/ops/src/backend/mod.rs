@@ -14,8 +14,6 @@ mod autodiff;
 pub(crate) mod cube;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "flex")]
-mod gemm;
 #[cfg(all(test, feature = "flex"))]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Matrix products into given memory, through the `gemm` crate that `flex` itself multiplies with.
 
-use super::flex::Real;
+use super::real::Real;
 
 /// A matrix in a slice: where it begins, and the distance between its rows and between its columns.
 #[derive(Debug, Clone, Copy)]
