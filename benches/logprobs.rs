@@ -1,5 +1,5 @@
 //! What log-probabilities of given ids cost, naive and streamed, at sizes that take milliseconds: `cargo bench --bench
-//! logprobs`. `examples/logits_memory.rs` has the large ones, memory, and PyTorch beside them.
+//! logprobs`. `examples/logits_memory` has the large ones, memory, and PyTorch beside them.
 
 use accordant::ops::selected::{
     KlDirection, Memory, SelectedOptions, TokenIds, kl_logits, naive, selected_log_softmax, selected_logps,

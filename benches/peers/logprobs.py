@@ -1,4 +1,4 @@
-"""PyTorch on the work of `examples/logits_memory.rs`: log-probabilities of given ids.
+"""PyTorch on the work of `examples/logits_memory`: log-probabilities of given ids.
 
 Reads one job a line from standard input,
 `{"work": .., "n": .., "h": .., "v": .., "repeats": .., "device": "cpu", "dtype": "float32"}`, and answers each with an
