@@ -1,9 +1,9 @@
 //! The custom operations, as burn backend extensions.
 //!
 //! Two layers. [`RowKernels`] are four loops over the rows of a tile of logits, written once for any backend
-//! (`reference`, their default bodies), directly for `flex` and as CubeCL kernels for the GPU runtimes; a fused stream takes them as they
-//! are. [`LogSoftmaxOps`] are the differentiable operations made of them (`streamed`), with one hand-written backward
-//! step each (`autodiff`). On top of these, [`crate::selected`] checks arguments and shapes.
+//! (`reference`, their default bodies), directly for `flex` and as CubeCL kernels for the GPU runtimes; a fused stream
+//! takes them as they are. [`LogSoftmaxOps`] are the differentiable operations made of them (`streamed`), with one
+//! hand-written backward step each (`autodiff`). On top of these, [`crate::selected`] checks arguments and shapes.
 
 pub(crate) mod prim;
 pub(crate) mod reference;
@@ -69,10 +69,10 @@ pub trait RowKernels: Backend {
         reference::row_stats::<Self>(logits, ids, state, offset, scale)
     }
 
-    /// The gradient by the unscaled logits, in their place where they are not needed elsewhere. Under a cap, whose inverse
-    /// is `inverse_cap` (0 without one), the logits are the hyperbolic tangents that the forward pass scaled, and the
-    /// gradient is that by what came before the cap. A row whose `a`, `b`, `c` and `g` are 0 has gradient 0, whatever its
-    /// logits.
+    /// The gradient by the unscaled logits, in their place where they are not needed elsewhere. Under a cap, whose
+    /// inverse is `inverse_cap` (0 without one), the logits are the hyperbolic tangents that the forward pass scaled,
+    /// and the gradient is that by what came before the cap. A row whose `a`, `b`, `c` and `g` are 0 has gradient 0,
+    /// whatever its logits.
     #[fusion(dtype = logits, shape = logits)]
     fn row_grads(
         logits: FloatTensor<Self>,

@@ -15,10 +15,11 @@
 //! Groups are named by explicit ids: members need not be adjacent, groups may differ in size, and ids mean nothing but
 //! "the same" and "another". Whole groups are needed: gather the rewards of a global batch before grouping them.
 //!
-//! Each statistic is one entry per item, `[n]`, also for an item that is not kept itself (a truncated rollout): it gets
-//! what its group's kept members say. A group that keeps none has count, mean, minimum and maximum 0. What is not kept
-//! is selected away first and reaches neither a value nor a gradient; a kept NaN makes NaN of its own group alone.
-//! Gradients flow through every statistic but `count` and `max_of_others`; advantages are to be detached by whoever makes them.
+//! Each statistic is one entry per item, `[n]`, also for an item that is not kept itself (a truncated rollout): it
+//! gets what its group's kept members say. A group that keeps none has count, mean, minimum and maximum 0. What is not
+//! kept is selected away first and reaches neither a value nor a gradient; a kept NaN makes NaN of its own group
+//! alone. Gradients flow through every statistic but `count` and `max_of_others`; advantages are to be detached by
+//! whoever makes them.
 //!
 //! **Dtype:** f64 for f64 values, f32 for everything else, in sums and in results (bf16 cannot count beyond 256).
 //! **Memory:** a few times `num_groups × the largest group`.

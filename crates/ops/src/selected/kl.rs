@@ -36,8 +36,8 @@ pub enum KlDirection {
 /// Both: `[n, v]`, of one dtype; to `[n]`, in f32 (f64 for f64).
 ///
 /// # Errors
-/// [`crate::Error::ShapeMismatch`] when the shapes differ, [`crate::Error::DType`] and [`crate::Error::Device`] when dtypes or devices do,
-/// [`crate::Error::Domain`] when `temperature` is not finite and > 0.
+/// [`crate::Error::ShapeMismatch`] when the shapes differ, [`crate::Error::DType`] and [`crate::Error::Device`] when
+/// dtypes or devices do, [`crate::Error::Domain`] when `temperature` is not finite and > 0.
 ///
 /// # Example
 /// ```

@@ -8,12 +8,13 @@ use crate::backend;
 /// How much of the logits exists at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Memory {
-    /// [`Memory::Budget`] of 16 MiB on a CPU, 256 MiB on a GPU. Ours. On a CPU of two cores any budget from 2 to 32 MiB
-    /// took the same time within the noise, 1 MiB a fifth more; the GPU's is a guess, to fill a large one with one tile.
+    /// [`Memory::Budget`] of 16 MiB on a CPU, 256 MiB on a GPU. Ours. On a CPU of two cores 4 to 32 MiB took the
+    /// same time within the noise, 2 MiB a sixth more, 1 MiB almost half; the GPU's is a guess, to fill a large one.
     #[default]
     Auto,
-    /// As many bytes of logits as this at a time, at least one logit. A budget that holds all of them (4 bytes each, 8 for
-    /// f64 input; six times that on `ndarray`, which works in no place) keeps them for the backward pass, which then computes no logit twice.
+    /// As many bytes of logits as this at a time, at least one logit. A budget that holds all of them (4 bytes each, 8
+    /// for f64 input; six times that on `ndarray`, which works in no place) keeps them for the backward pass, which
+    /// then computes no logit twice.
     Budget(usize),
     /// Tiles of so many rows and columns, each at least 1 (0 counts as 1), always recomputed: for tests and tuning.
     Tiles {
