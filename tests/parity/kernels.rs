@@ -116,10 +116,7 @@ fn nan_and_plus_infinity_stay_in_their_row() {
         let kl = |policy: &Tensor<2>, reference: &Tensor<2>, direction| {
             kl_logits(policy.clone(), reference.clone(), 1.0, direction).unwrap()
         };
-        let grad = |of: Tensor<1>| {
-            let grad = logits.grad(&of.sum().backward()).unwrap();
-            grad.sum_dim(1).squeeze_dim::<1>(1)
-        };
+        let grad = |of: Tensor<1>| logits.grad(&of.sum().backward()).unwrap().flatten::<1>(0, 1);
         let all = [
             ("log-probabilities", selected.logps.clone()),
             ("log-sum-exp", selected.lse),
@@ -135,10 +132,53 @@ fn nan_and_plus_infinity_stay_in_their_row() {
         ];
         for (what, numbers) in all {
             let numbers = numbers.try_to_vec_as::<f32>().unwrap();
-            for (row, number) in numbers.iter().enumerate() {
-                let fits = if [3, 5].contains(&row) { number.is_nan() } else { number.is_finite() };
-                assert!(fits, "{what} on {}: {numbers:?}", backend.name);
+            for (row, numbers) in numbers.chunks(numbers.len() / rows).enumerate() {
+                let fits = |x: &f32| if [3, 5].contains(&row) { x.is_nan() } else { x.is_finite() };
+                assert!(numbers.iter().all(fits), "{what}, row {row} on {}: {numbers:?}", backend.name);
             }
         }
+    }
+}
+
+#[test]
+fn columns_at_the_lowest_number_count_for_nothing() {
+    let _alone = alone();
+    let (rows, masked, vocab) = (9, 700, 1000);
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let device = device.autodiff();
+        let rest = whole([rows, vocab - masked], 7, &device);
+        let lowest = Tensor::<2>::full([rows, masked], f32::MIN, &device);
+        let ids = |first: usize| TokenIds::new(&vec![first as i64 + 5; rows], None, &device);
+        let run = |logits: Tensor<2>, first: usize| {
+            let logits = logits.require_grad();
+            let selected = selected_log_softmax(logits.clone(), &ids(first), 1.0).unwrap();
+            let outputs = [selected.logps, selected.lse, selected.entropy, selected.log_sum_sq_probs];
+            let grads = outputs.iter().cloned().reduce(|a, b| a + b).unwrap().sum().backward();
+            let grad = logits.grad(&grads).unwrap().narrow(1, first, vocab - masked).flatten::<1>(0, 1);
+            Tensor::cat([outputs.to_vec(), vec![grad]].concat(), 0).try_to_vec_as::<f32>().unwrap()
+        };
+        let alone = run(rest.clone(), 0);
+        let beside = run(Tensor::cat(vec![lowest, rest], 1), masked);
+        for (a, b) in alone.iter().zip(&beside) {
+            assert!((a - b).abs() < 1e-5, "{}: {a} {b}", backend.name);
+        }
+    }
+}
+
+#[test]
+fn an_infinite_divergence_that_nobody_asks_for_has_no_gradient() {
+    let _alone = alone();
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let device = device.autodiff();
+        let policy = Tensor::<2>::from_floats([[0.0, 0.0], [0.0, 1.0]], &device).require_grad();
+        let reference = Tensor::from_floats([[0.0, f32::NEG_INFINITY], [0.0, 0.0]], &device);
+        let kl = kl_logits(policy.clone(), reference, 1.0, KlDirection::Reverse).unwrap();
+        let dropped = Tensor::from_data(TensorData::from([true, false]), &device);
+        let grads = kl.mask_fill(dropped, 0.0).sum().backward();
+        let grad = policy.grad(&grads).unwrap().try_to_vec_as::<f32>().unwrap();
+        assert_eq!(grad[..2], [0.0, 0.0], "{}: {grad:?}", backend.name);
+        assert!(grad[2] < 0.0 && grad[3] > 0.0, "{}: {grad:?}", backend.name);
     }
 }

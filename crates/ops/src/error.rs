@@ -46,12 +46,12 @@ pub enum Error {
         /// The device it is on.
         got: String,
     },
-    /// A tensor has another dtype than the one it must go with.
+    /// A tensor has another dtype than the one it must go with, or one that holds no floats of 16, 32 or 64 bits.
     #[error("`{name}`: expected dtype {expected:?}, got {got:?}")]
     DType {
         /// The argument.
         name: &'static str,
-        /// The dtype of the first argument.
+        /// The dtype of what it goes with; f32 for one that would do.
         expected: DType,
         /// The dtype it has.
         got: DType,
@@ -80,9 +80,11 @@ pub fn check_dtype(name: &'static str, expected: DType, got: DType) -> Result<()
     if expected == got { Ok(()) } else { Err(Error::DType { name, expected, got }) }
 }
 
-/// Checks that two tensors lie on one device, autodiff or not.
+/// Checks that two tensors lie on one device, autodiff or not, and have one way of gradient checkpointing if both are
+/// on autodiff: burn panics at two.
 pub(crate) fn check_device(name: &'static str, expected: &Device, got: &Device) -> Result<()> {
-    if expected == got {
+    let strategies = expected.gradient_checkpointing_strategy().zip(got.gradient_checkpointing_strategy());
+    if expected == got && strategies.is_none_or(|(expected, got)| expected == got) {
         return Ok(());
     }
     Err(Error::Device { name, expected: format!("{expected:?}"), got: format!("{got:?}") })

@@ -75,7 +75,8 @@ fn merge<B: Backend>(a: [Matrix<B>; STATE], b: [Matrix<B>; STATE]) -> Matrix<B> 
     let moved = |side: &[Matrix<B>; STATE]| {
         let gap = side[0].clone() - max.clone();
         let factor = gap.clone().exp();
-        let gap = gap.fill(side[1].equals(0.0), 0.0);
+        // Masked logits can be as low as numbers go: their gap times their count overflows, and weighs nothing.
+        let gap = gap.fill(factor.equals(0.0), 0.0);
         let sum = side[1].clone() * factor.clone();
         let dot = (side[2].clone() + gap * side[1].clone()) * factor.clone();
         [sum, dot, side[3].clone() * factor.clone() * factor]
@@ -183,5 +184,7 @@ pub(crate) fn kl_row_grads<B: Backend>(
         let absent = p.equals(0.0);
         (p * (log_p - log_q - column(0))).fill(absent, 0.0)
     };
-    (grads * column(5)).scale(scale).cast(narrow).0
+    // A row that nobody asks for has gradient 0, infinite as its divergence may be.
+    let idle = B::bool_expand(column(5).equals(0.0), grads.0.shape());
+    (grads * column(5)).fill(idle, 0.0).scale(scale).cast(narrow).0
 }

@@ -27,13 +27,15 @@ impl TokenIds {
     ///
     /// # Example
     /// ```
-    /// use accordant_ops::selected::{TokenIds, ids::IGNORE_ID};
+    /// use accordant_ops::selected::{IGNORE_ID, TokenIds};
     /// let ids = TokenIds::new(&[3, IGNORE_ID, 0], Some(IGNORE_ID), &burn::tensor::Device::flex());
     /// assert_eq!(ids.len(), 3);
     /// assert!(ids.check(4).is_ok());
     /// assert_eq!(ids.check(3).unwrap_err().to_string(), "row 0: token id 3 is not in 0..3");
     /// ```
     pub fn new(ids: &[i64], ignore: Option<i64>, device: &Device) -> Self {
+        // Ids are constants: on autodiff, their checkpointing would have to be that of whatever they meet.
+        let device = &device.clone().without_autodiff();
         let counted = ids.iter().copied().enumerate().filter(|(_, id)| Some(*id) != ignore);
         let (rows, kept): (Vec<usize>, Vec<i64>) = counted.unzip();
         let by_id = |i: &usize| kept[*i];
@@ -104,13 +106,17 @@ impl TokenIds {
 
     /// The ids that count, on `device`.
     pub(crate) fn counted_on(&self, device: &Device) -> Tensor<1, Int> {
-        if &self.ids.device() == device { self.ids.clone() } else { self.ids.clone().to_device(device) }
+        if &self.ids.device() == device {
+            self.ids.clone()
+        } else {
+            self.ids.clone().to_device(&device.clone().without_autodiff())
+        }
     }
 
     /// An id for every row, 0 where it is ignored.
     pub(crate) fn every_on(&self, device: &Device) -> Tensor<1, Int> {
         match &self.every {
-            Some((ids, _)) => ids.clone().to_device(device),
+            Some((ids, _)) => ids.clone().to_device(&device.clone().without_autodiff()),
             None => self.counted_on(device),
         }
     }
@@ -119,7 +125,7 @@ impl TokenIds {
     pub(crate) fn without_ignored(&self, values: Tensor<2>) -> Tensor<2> {
         match &self.every {
             Some((_, ignored)) => {
-                let ignored = ignored.clone().to_device(&values.device()).unsqueeze_dim::<2>(0);
+                let ignored = ignored.clone().to_device(&values.device().without_autodiff()).unsqueeze_dim::<2>(0);
                 let ignored = ignored.expand(values.dims());
                 values.mask_fill(ignored, 0.0)
             }
@@ -131,7 +137,7 @@ impl TokenIds {
     pub(crate) fn pick(&self, values: Tensor<2>) -> Tensor<2> {
         match &self.kept {
             Some(kept) => {
-                let kept = kept.clone().to_device(&values.device());
+                let kept = kept.clone().to_device(&values.device().without_autodiff());
                 values.select(0, kept)
             }
             None => values,
@@ -144,7 +150,7 @@ impl TokenIds {
             Some(kept) => {
                 let (device, dtype) = (values.device(), values.dtype());
                 let zeros = Tensor::<2>::zeros([values.dims()[0], self.len], (&device, dtype));
-                let kept = kept.clone().to_device(&device);
+                let kept = kept.clone().to_device(&device.clone().without_autodiff());
                 zeros.select_assign(1, kept, values, IndexingUpdateOp::Add)
             }
             None => values,

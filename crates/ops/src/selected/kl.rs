@@ -37,7 +37,7 @@ pub enum KlDirection {
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes differ, [`crate::Error::DType`] and [`crate::Error::Device`] when
-/// dtypes or devices do, [`crate::Error::Domain`] when `temperature` is not finite and > 0.
+/// dtypes or devices do (the former also for what is no float of 16, 32 or 64 bits), [`crate::Error::Domain`] when `temperature` is no number between 1e-37 and 1e37.
 ///
 /// # Example
 /// ```

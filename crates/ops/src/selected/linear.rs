@@ -28,10 +28,13 @@ impl SelectedOptions {
     /// Checks the domains of the fields.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] naming the field that is not finite and > 0.
+    /// [`crate::Error::Domain`] naming the field that is no number between 1e-37 and 1e37, and `softcap` when its ratio to
+    /// the temperature is none.
     pub fn validate(&self) -> crate::Result<()> {
         check_divisor("temperature", self.temperature)?;
-        self.softcap.map_or(Ok(()), |cap| check_divisor("softcap", cap))
+        let Some(cap) = self.softcap else { return Ok(()) };
+        check_divisor("softcap", cap)?;
+        check_divisor("softcap", cap / self.temperature)
     }
 }
 
@@ -43,7 +46,7 @@ impl SelectedOptions {
 /// log p[id] = x[id] - log Σ_v exp(x_v)
 /// ```
 ///
-/// The forward pass keeps seven numbers of each row; the backward pass makes the logits again, tile by tile,
+/// The forward pass keeps eight numbers of each row; the backward pass makes the logits again, tile by tile,
 /// and turns each tile into its gradient in place. A `weight` that needs no gradient costs none.
 /// [`naive::selected_logps`] is its specification. There is no second derivative.
 ///
@@ -53,7 +56,8 @@ impl SelectedOptions {
 ///
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when the shapes do not fit; [`crate::Error::TokenId`] for an id that is not in the
-/// vocabulary; [`crate::Error::DType`] and [`crate::Error::Device`] when dtypes or devices differ;
+/// vocabulary; [`crate::Error::DType`] and [`crate::Error::Device`] when dtypes or devices differ, the former
+/// also for what is no float of 16, 32 or 64 bits;
 /// [`crate::Error::Domain`] from [`SelectedOptions::validate`], and for a vocabulary beyond 2²⁴ tokens.
 ///
 /// # Example
@@ -149,8 +153,8 @@ pub(super) fn check_vocabulary(name: &'static str, vocab: usize) -> crate::Resul
     check_domain(vocab <= 1 << 24, name, "a vocabulary of at most 2^24 tokens", vocab as f64)
 }
 
-/// A scalar that logits are divided by: its reciprocal must be a number in f32 too.
+/// A scalar that logits are divided by: it and its reciprocal must be normal numbers in f32 too.
 pub(super) fn check_divisor(name: &'static str, value: f64) -> crate::Result<()> {
-    let holds = value.is_finite() && value > 0.0 && (value.recip() as f32).is_finite();
-    check_domain(holds, name, "finite and > 0, by more than 3e-39", value)
+    let holds = value > 0.0 && (value as f32).is_normal() && (value.recip() as f32).is_normal();
+    check_domain(holds, name, "a number between 1e-37 and 1e37", value)
 }

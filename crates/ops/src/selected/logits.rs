@@ -21,7 +21,7 @@ use crate::backend::{self, LogSoftmaxOps};
 /// # Errors
 /// [`crate::Error::ShapeMismatch`] when there are not `n` ids; [`crate::Error::TokenId`] for an id that is not in the
 /// vocabulary; [`crate::Error::DType`] for logits that are no floats of 16, 32 or 64 bits; [`crate::Error::Domain`] when
-/// `temperature` is not finite and > 0, and for a vocabulary beyond 2²⁴ tokens.
+/// `temperature` is no number between 1e-37 and 1e37, and for a vocabulary beyond 2²⁴ tokens.
 ///
 /// # Example
 /// ```

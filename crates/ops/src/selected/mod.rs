@@ -29,7 +29,7 @@
 //! hidden states are computed in f32, since bf16 logits would be off by 0.03 nat a token; the products then run at the
 //! speed of f32 (or TF32, which holds bf16 exactly), not of bf16.
 //!
-//! **Degenerate rows.** −∞ logits are tokens of probability 0: they add nothing to sums or gradients, and selecting
+//! **Degenerate rows**, where no soft cap makes all logits finite. −∞ logits are tokens of probability 0: they add nothing to sums or gradients, and selecting
 //! one gives −∞. A row of −∞ throughout has no probability anywhere: log-probability, log-sum-exp and `log Σ p²` are
 //! −∞, the entropy is 0, its gradient 0. A vocabulary of one token has log-probability, entropy and `log Σ p²` 0. NaN
 //! or +∞ in a row of logits gives NaN in that row and its gradients, and so in all of the gradients of weight and

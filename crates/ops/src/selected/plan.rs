@@ -13,7 +13,7 @@ pub enum Memory {
     #[default]
     Auto,
     /// As many bytes of logits as this at a time, at least one logit. A budget that holds all of them (4 bytes each, 8
-    /// for f64 input; six times that on `ndarray`, which works in no place) keeps them for the backward pass, which
+    /// for f64 input; six times that on `ndarray`, which cannot work in place) keeps them for the backward pass, which
     /// then computes no logit twice.
     Budget(usize),
     /// Tiles of so many rows and columns, each at least 1 (0 counts as 1), always recomputed: for tests and tuning.
@@ -52,7 +52,7 @@ const MAX_ROWS: usize = 4096;
 const MIN_COLUMNS: usize = 1024;
 
 impl Plan {
-    /// The plan for hidden states `[n, h]` of `dtype` and a vocabulary of `v` on `device`.
+    /// The plan for hidden states `[n, h]` (rows that count) of `dtype` and a vocabulary of `v` on `device`.
     ///
     /// # Example
     /// ```

@@ -80,10 +80,14 @@ pub(super) fn kl_rows_kernel<E: Float, F: Float>(
     // Where there is no probability, 0 leaves its logarithm at −∞.
     let mut log_p_sum = F::from_int(0);
     let mut log_q_sum = F::from_int(0);
-    if sum_p[0] != zero {
+    if sum_p[0] == zero {
+        // Not `!=`, which NaN may fail too.
+    } else {
         log_p_sum = sum_p[0].ln();
     }
-    if sum_q[0] != zero {
+    if sum_q[0] == zero {
+        // Not `!=`, which NaN may fail too.
+    } else {
         log_q_sum = sum_q[0].ln();
     }
     let mut term = F::from_int(0);
@@ -168,7 +172,8 @@ pub(super) fn kl_row_grads_kernel<E: Float, F: Float>(
         if comptime![!forward] {
             grad = select(p == zero, zero, p * ((log_p - log_q) - kl));
         }
-        grads[to + column] = E::cast_from(grad * factor);
+        // A row that nobody asks for has gradient 0, infinite as its divergence may be.
+        grads[to + column] = E::cast_from(select(factor == zero, zero, grad * factor));
         column += units as usize;
     }
 }

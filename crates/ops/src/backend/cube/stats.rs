@@ -14,7 +14,6 @@ fn merge<F: Float>(
     a: usize,
     b: usize,
 ) {
-    let zero = F::from_int(0);
     let mut top = max[a];
     let mut column = first[a];
     if max[b] > top {
@@ -23,32 +22,26 @@ fn merge<F: Float>(
     } else if max[b] == top && first[b] < column {
         column = first[b];
     }
-    let mut sums = F::from_int(0);
-    let mut dots = F::from_int(0);
-    let mut square = F::from_int(0);
-    if sum[a] == zero {
-        // Nothing yet. Not `!=`: a comparison with NaN is false to some drivers, whichever it is.
-    } else {
-        let gap = max[a] - top;
-        let factor = gap.exp();
-        sums += sum[a] * factor;
-        dots += (dot[a] + gap * sum[a]) * factor;
-        square += squares[a] * factor * factor;
-    }
-    if sum[b] == zero {
-        // Nothing yet. Not `!=`: a comparison with NaN is false to some drivers, whichever it is.
-    } else {
-        let gap = max[b] - top;
-        let factor = gap.exp();
-        sums += sum[b] * factor;
-        dots += (dot[b] + gap * sum[b]) * factor;
-        square += squares[b] * factor * factor;
-    }
+    let gap_a = max[a] - top;
+    let factor_a = gap_a.exp();
+    let gap_b = max[b] - top;
+    let factor_b = gap_b.exp();
+    let dots = rescaled::<F>(dot[a], sum[a], gap_a, factor_a) + rescaled::<F>(dot[b], sum[b], gap_b, factor_b);
+    let sums = sum[a] * factor_a + sum[b] * factor_b;
+    let square = squares[a] * factor_a * factor_a + squares[b] * factor_b * factor_b;
     max[a] = top;
     first[a] = column;
     sum[a] = sums;
     dot[a] = dots;
     squares[a] = square;
+}
+
+/// `Σ (x - m) exp(x - m)` seen from a maximum that is higher by `-gap`. Masked logits can be as low as numbers go: their
+/// gap times their count overflows, and weighs nothing.
+#[cube]
+fn rescaled<F: Float>(dot: F, sum: F, gap: F, factor: F) -> F {
+    let zero = F::from_int(0);
+    select(factor == zero, zero, (dot + gap * sum) * factor)
 }
 
 #[cube(launch, address_type = "dynamic")]
@@ -93,9 +86,7 @@ pub(super) fn row_stats_kernel<E: Float, F: Float, I: Numeric>(
         if x > max {
             let gap = max - x;
             let factor = gap.exp();
-            if sum != zero {
-                dot = (dot + gap * sum) * factor;
-            }
+            dot = rescaled::<F>(dot, sum, gap, factor);
             sum *= factor;
             square *= factor * factor;
             max = x;

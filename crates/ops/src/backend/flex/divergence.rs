@@ -109,6 +109,11 @@ pub(super) fn kl_row_grads<S: Logit>(
                 let [kl, max_p, sum_p, max_q, sum_q, grad]: [S::Wide; DIVERGENCE] =
                     std::array::from_fn(|i| rows[i * n + r]);
                 let factor = grad * scale;
+                // A row that nobody asks for has gradient 0, infinite as its divergence may be.
+                if grad == zero {
+                    row.fill(S::narrow(zero));
+                    return;
+                }
                 vectorized(
                     arch,
                     #[inline(always)]

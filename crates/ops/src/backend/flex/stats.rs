@@ -24,9 +24,8 @@ impl<T: Real> Row<T> {
     fn raise(&mut self, max: T, column: usize) {
         let gap = self.max.to_f64() - max.to_f64();
         let factor = gap.exp();
-        if self.sum > 0.0 {
-            self.dot = (self.dot + gap * self.sum) * factor;
-        }
+        // Masked logits can be as low as numbers go: their gap times their count overflows, and weighs nothing.
+        self.dot = if factor == 0.0 { 0.0 } else { (self.dot + gap * self.sum) * factor };
         self.sum *= factor;
         self.squares *= factor * factor;
         (self.max, self.first) = (max, column as f64);

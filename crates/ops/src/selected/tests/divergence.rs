@@ -207,3 +207,19 @@ fn no_rows_and_no_tokens_have_no_divergence() {
         }
     }
 }
+
+#[test]
+fn a_row_that_nobody_asks_for_has_no_gradient_infinite_as_it_is() {
+    for dtype in DTYPES {
+        for direction in DIRECTIONS {
+            let policy = tensor(&[0.0, 0.0, 0.0, 1.0], [2, 2], dtype).require_grad();
+            let reference = tensor(&[0.0, NONE, 0.0, 0.0], [2, 2], dtype);
+            let kl = kl_logits(policy.clone(), reference, 1.0, direction).unwrap();
+            let dropped = Tensor::from_data(TensorData::from([true, false]), &Device::flex().autodiff());
+            let grads = kl.mask_fill(dropped, 0.0).sum().backward();
+            let grad = host(&policy.grad(&grads).unwrap());
+            assert_eq!(grad[..2], [0.0, 0.0], "{direction:?}");
+            assert!(grad[2] < 0.0 && grad[3] > 0.0, "{direction:?}: {grad:?}");
+        }
+    }
+}

@@ -53,8 +53,8 @@ fn an_argument_of_another_dtype_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_temperature_or_cap_that_is_not_positive_is_an_error() {
-    for bad in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+fn a_temperature_or_cap_that_f32_cannot_divide_by_is_an_error() {
+    for bad in [0.0, -0.0, -1.0, 1e-39, 1e39, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let is_named = |error: Error, expected: &str| match error {
             Error::Domain { name, got, .. } => name == expected && got.to_bits() == bad.to_bits(),
             _ => false,
@@ -77,6 +77,12 @@ fn a_temperature_or_cap_that_is_not_positive_is_an_error() {
             assert!(is_named(result.unwrap_err(), "temperature"));
         }
     }
+}
+
+#[test]
+fn a_cap_whose_ratio_to_the_temperature_f32_cannot_hold_is_an_error() {
+    let options = SelectedOptions::new().with_softcap(Some(30.0)).with_temperature(1e-37);
+    assert!(matches!(options.validate(), Err(Error::Domain { name: "softcap", .. })));
 }
 
 #[test]

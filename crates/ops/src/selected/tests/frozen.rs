@@ -90,3 +90,18 @@ fn the_backward_pass_leaves_logits_alone_that_are_used_elsewhere() {
         assert_near(&grad(form, true), &expected, 1e-14, "beside a cube");
     }
 }
+
+#[test]
+fn ids_serve_whatever_the_gradient_checkpointing_and_inputs_must_agree_on_it() {
+    let plain = Device::flex().autodiff();
+    let other = Device::flex().autodiff().gradient_checkpointing();
+    let logits = |device: &Device| Tensor::<2>::zeros([2, 3], device).require_grad();
+    let ids = TokenIds::new(&[0, -100], Some(-100), &plain);
+    let selected = selected_log_softmax(logits(&other), &ids, 1.0).unwrap();
+    assert!((host(&selected.logps)[0] + 3f64.ln()).abs() < 1e-6);
+    assert!(selected_logps(logits(&other), logits(&other), None, &ids, &SelectedOptions::new()).is_ok());
+    let error = kl_logits(logits(&plain), logits(&other), 1.0, KlDirection::Reverse).unwrap_err();
+    assert!(matches!(error, crate::Error::Device { name: "reference", .. }), "{error}");
+    let error = selected_logps(logits(&plain), logits(&other), None, &ids, &SelectedOptions::new()).unwrap_err();
+    assert!(matches!(error, crate::Error::Device { name: "weight", .. }), "{error}");
+}

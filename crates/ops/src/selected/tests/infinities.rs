@@ -32,6 +32,39 @@ fn a_token_of_logit_minus_infinity_has_no_probability() {
 }
 
 #[test]
+fn logits_masked_with_the_lowest_number_have_no_probability() {
+    // A block and a half of them: their gap times their count is −∞, and weighs nothing.
+    let (rest, masked) = ([0.5, -1.0, 2.0], 1500);
+    for (dtype, lowest) in [(DType::F64, f64::MIN), (DType::F32, f64::from(f32::MIN))] {
+        let values = [vec![lowest; masked], rest.to_vec()].concat();
+        for form in ROWS {
+            let alone = rows_of(form, &rest, 3, &[2], dtype);
+            let run = rows_of(form, &values, masked + 3, &[masked as i64 + 2], dtype);
+            for name in ["logps", "lse", "entropy", "log_sum_sq_probs", "is_top1"] {
+                assert_near(run.get(name), alone.get(name), 1e-6, name);
+            }
+            assert!(run.get("logits")[..masked].iter().all(|grad| *grad == 0.0));
+            assert_near(&run.get("logits")[masked..], alone.get("logits"), 1e-6, "gradient");
+        }
+        // The same as a bias that fills whole tiles.
+        let v = values.len();
+        let entropy = |bias: &[f64], memory| {
+            let options = SelectedOptions::new().with_memory(memory);
+            let (hidden, weight) =
+                (tensor(&[0.0], [1, 1], dtype), tensor(&vec![0.0; bias.len()], [bias.len(), 1], dtype));
+            let leaf = tensor(bias, [bias.len()], dtype).require_grad();
+            let ids = token_ids(&[bias.len() as i64 - 1]);
+            let selected = selected_logps(hidden, weight, Some(leaf.clone()), &ids, &options).unwrap();
+            let grad = host(&leaf.grad(&selected.logps.sum().backward()).unwrap());
+            assert!(grad.iter().all(|grad| grad.is_finite()));
+            host(&selected.entropy)
+        };
+        let tiled = entropy(&values, Memory::Tiles { rows: 1, columns: v / 3 });
+        assert_near(&tiled, &entropy(&rest, Memory::Auto), 1e-6, "entropy in tiles");
+    }
+}
+
+#[test]
 fn selecting_a_token_without_probability_gives_minus_infinity_and_a_finite_gradient() {
     // d log p_0 = [j = 0] - p_j with p = [0, 1/2, 1/2].
     for form in ROWS {
