@@ -8,7 +8,7 @@
 //! [`EmptyRows::Count`] asks for TRL's convention.
 
 use accordant_ops::{
-    EmptyRows, ItemReduction, Means, Reduced, SequenceLogps, TokenLogps, check_domain, check_shape,
+    EmptyRows, ItemReduction, Means, Reduced, SequenceLogps, TokenLogps, check_domain, check_dtype, check_shape,
     reduce::reduce_items, stable::softplus,
 };
 use burn::tensor::{Tensor, TensorData};
@@ -35,9 +35,10 @@ impl PairLogps {
     /// Pairs two batches of equal size.
     ///
     /// # Errors
-    /// A shape error naming `rejected.sum` when the sizes differ.
+    /// A shape error naming `rejected.sum` when the sizes differ, a dtype error when the dtypes do.
     pub fn new(chosen: SequenceLogps, rejected: SequenceLogps) -> Result<Self> {
         check_shape("rejected.sum", &chosen.sum.dims(), &rejected.sum.dims())?;
+        check_dtype("rejected.sum", chosen.sum.dtype(), rejected.sum.dtype())?;
         Ok(Self { chosen, rejected })
     }
 

@@ -222,6 +222,13 @@ fn a_batch_of_one_is_an_error_not_a_broadcast() {
 }
 
 #[test]
+fn two_sides_of_different_dtypes_are_an_error() {
+    let narrow = SequenceLogps::new(tensor(&[-1.0]).cast(burn::tensor::FloatDType::F32), tensor(&[1.0])).unwrap();
+    let error = PairLogps::new(logps(&[-1.0], &[1.0]), narrow).unwrap_err();
+    assert_eq!(error.to_string(), "`rejected.sum`: expected dtype F64, got F32");
+}
+
+#[test]
 fn reference_and_side_information_of_another_dtype_are_taken() {
     let narrow = |values: &Tensor<1>| values.clone().cast(burn::tensor::FloatDType::F32);
     let side = |side: &SequenceLogps| SequenceLogps::new(narrow(&side.sum), narrow(&side.count)).unwrap();
