@@ -109,8 +109,7 @@ pub trait RowKernels: Backend {
     }
 }
 
-/// Matrix products into memory that is there already. A product of its own would be zeroed, copied and given back for
-/// every tile, which on `flex` takes a third of the time.
+/// Matrix products into memory that is there already: `flex` zeroes and copies the result of each of its own.
 pub trait Products: Backend {
     /// `lhs · rhs` of matrices in wide precision, added to what `into` holds if `add`. The memory of `into` is used
     /// again where the backend can; its numbers count for nothing unless `add`.
@@ -214,64 +213,48 @@ log_softmax_ops!(burn::backend::fusion::Fusion<B>, B: burn::backend::fusion::Fus
 #[cfg(feature = "ndarray")]
 impl RowKernels for burn::backend::NdArray {}
 
-/// Whether `device` runs a backend that was compiled with the operations of this module: calling them on another one
-/// would panic.
-pub(crate) fn is_extended(device: &Device) -> bool {
-    use burn::backend::DispatchDevice;
-    fn known(device: &DispatchDevice) -> bool {
-        match device {
-            #[cfg(feature = "flex")]
-            DispatchDevice::Flex(_) => true,
-            #[cfg(feature = "ndarray")]
-            DispatchDevice::NdArray(_) => true,
-            #[cfg(feature = "_cube")]
-            DispatchDevice::Cube(_) => true,
-            DispatchDevice::Autodiff(inner) => known(inner),
-            #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
-            _ => false,
-        }
-    }
-    known(device.as_dispatch())
+/// Who runs the custom operations on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "which of them there are depends on the features")]
+enum Kernels {
+    Direct,
+    Generic,
+    Gpu,
+    /// Nobody: its backend was compiled without them, and calling them would panic.
+    Missing,
 }
 
-/// How many buffers the size of a tile a kernel takes: one where it works in place, six in a backend's own operations.
-pub(crate) fn tile_buffers(device: &Device) -> usize {
-    #[cfg(feature = "ndarray")]
-    {
-        use burn::backend::DispatchDevice;
-        fn is_generic(device: &DispatchDevice) -> bool {
-            match device {
-                DispatchDevice::NdArray(_) => true,
-                DispatchDevice::Autodiff(inner) => is_generic(inner),
-                #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
-                _ => false,
-            }
-        }
-        if is_generic(device.as_dispatch()) {
-            return 6;
+fn kernels(device: &Device) -> Kernels {
+    use burn::backend::DispatchDevice;
+    fn of(device: &DispatchDevice) -> Kernels {
+        match device {
+            #[cfg(feature = "flex")]
+            DispatchDevice::Flex(_) => Kernels::Direct,
+            #[cfg(feature = "ndarray")]
+            DispatchDevice::NdArray(_) => Kernels::Generic,
+            #[cfg(feature = "_cube")]
+            DispatchDevice::Cube(_) => Kernels::Gpu,
+            DispatchDevice::Autodiff(inner) => of(inner),
+            #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
+            _ => Kernels::Missing,
         }
     }
-    let _ = device;
-    1
+    of(device.as_dispatch())
+}
+
+/// Whether `device` runs a backend that was compiled with the operations of this module.
+pub(crate) fn is_extended(device: &Device) -> bool {
+    kernels(device) != Kernels::Missing
 }
 
 /// Whether `device` is one of a GPU runtime.
 pub(crate) fn is_gpu(device: &Device) -> bool {
-    #[cfg(feature = "_cube")]
-    {
-        use burn::backend::DispatchDevice;
-        match device.as_dispatch() {
-            DispatchDevice::Cube(_) => true,
-            DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Cube(_)),
-            #[allow(unreachable_patterns, reason = "which variants there are depends on burn's features")]
-            _ => false,
-        }
-    }
-    #[cfg(not(feature = "_cube"))]
-    {
-        let _ = device;
-        false
-    }
+    kernels(device) == Kernels::Gpu
+}
+
+/// How many buffers the size of a tile a kernel takes: one where it works in place, six in a backend's own operations.
+pub(crate) fn tile_buffers(device: &Device) -> usize {
+    if kernels(device) == Kernels::Generic { 6 } else { 1 }
 }
 
 /// The lowest finite number of a wide dtype, which stands for "nothing yet" in a maximum.
