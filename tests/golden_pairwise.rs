@@ -11,10 +11,10 @@ mod golden;
 use accordant_objectives::{
     Result,
     pairwise::{
-        LogRatios, PairBatch, PairLogps, PairOutput, PairwiseObjective,
+        Length, PairBatch, PairLogps, PairOutput, PairValues, PairwiseObjective,
         dpo::DpoConfig,
         f_dpo::{Divergence, FDpoConfig},
-        ipo::{IpoConfig, IpoLength, ipo_loss},
+        ipo::{IpoConfig, ipo_loss},
         length::desensitize,
         simpo::SimPoConfig,
         wpo::wpo_weights,
@@ -127,10 +127,10 @@ impl Evaluation {
     }
 
     fn forward(&self, case: &Case) -> Result<PairOutput> {
-        let output = objective(case, &self.batch.clone().with_empty_rows(EmptyRows::Count))?;
+        let batch = self.batch.clone().with_empty_rows(EmptyRows::Count);
         match &self.scale {
-            Some(scale) => output.scaled(scale.clone()),
-            None => Ok(output),
+            Some(scale) => objective(case, &batch.with_scales(scale.clone())?),
+            None => objective(case, &batch),
         }
     }
 }
@@ -156,13 +156,13 @@ fn objective(case: &Case, batch: &PairBatch) -> Result<PairOutput> {
             config.with_exponent_max(exponent_max).init()?.forward(batch)
         }
         "ipo" if divergence == Divergence::ReverseKl => {
-            let length = if case.family == "dpo_legacy" { IpoLength::Sum } else { IpoLength::TokenMean };
+            let length = if case.family == "dpo_legacy" { Length::Sum } else { Length::TokenMean };
             IpoConfig::new().with_beta(beta).with_length(length).init()?.forward(batch)
         }
         "ipo" => {
-            let LogRatios { chosen, rejected } = batch.log_ratios("ipo")?;
+            let PairValues { chosen, rejected } = batch.log_ratios("ipo")?;
             let score = |ratio| divergence.score(ratio, exponent_max);
-            let scores = LogRatios { chosen: score(chosen)?, rejected: score(rejected)? };
+            let scores = PairValues { chosen: score(chosen)?, rejected: score(rejected)? };
             let losses = ipo_loss(batch, scores.per_token(batch.policy()), beta)?;
             Ok(PairOutput::new(losses, batch, beta))
         }

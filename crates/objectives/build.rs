@@ -5,19 +5,23 @@
 
 use std::{env, fs, path::Path};
 
+const FAMILIES: [&str; 3] = ["listwise", "pairwise", "unpaired"];
+
 fn main() {
-    let family = Path::new("src/pairwise");
-    println!("cargo::rerun-if-changed={}", family.display());
-    let modules = fs::read_to_string(family.join("mod.rs")).expect("the family's mod.rs is part of the package");
-    let mut table = String::from("&[\n");
-    for line in modules.lines() {
-        let Some(module) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
-        let file = fs::read_to_string(family.join(format!("{module}.rs"))).expect("a declared module has its file");
-        if file.contains("pub const METHOD: Method") {
-            table += &format!("    {module}::METHOD,\n");
-        }
-    }
-    table += "]\n";
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
-    fs::write(Path::new(&out).join("pairwise_methods.rs"), table).expect("OUT_DIR is writable");
+    for name in FAMILIES {
+        let family = Path::new("src").join(name);
+        println!("cargo::rerun-if-changed={}", family.display());
+        let Ok(modules) = fs::read_to_string(family.join("mod.rs")) else { continue };
+        let mut table = String::from("&[\n");
+        for line in modules.lines() {
+            let Some(module) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+            let file = fs::read_to_string(family.join(format!("{module}.rs"))).expect("a declared module has its file");
+            if file.contains("pub const METHOD: Method") {
+                table += &format!("    {module}::METHOD,\n");
+            }
+        }
+        table += "]\n";
+        fs::write(Path::new(&out).join(format!("{name}_methods.rs")), table).expect("OUT_DIR is writable");
+    }
 }

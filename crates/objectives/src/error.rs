@@ -13,8 +13,28 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
+    /// A method needs side information that the batch does not have.
+    #[error("`{method}` needs `{name}` ({meaning}), and the batch has none")]
+    MissingColumn {
+        /// The method.
+        method: &'static str,
+        /// What it needs.
+        name: &'static str,
+        /// What that is.
+        meaning: &'static str,
+    },
+    /// A method was given what it has no use for, and ignoring it would train something else than was asked for.
+    #[error("`{method}` cannot take `{name}`: {reason}")]
+    NotTaken {
+        /// The method.
+        method: &'static str,
+        /// What it was given.
+        name: &'static str,
+        /// Why there is no use for it.
+        reason: &'static str,
+    },
     /// No method has this name.
-    #[error("no pairwise method is called `{got}`; there are: {}", known.join(", "))]
+    #[error("no method is called `{got}`; there are: {}", known.join(", "))]
     UnknownMethod {
         /// The name that was asked for.
         got: String,

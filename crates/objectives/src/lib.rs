@@ -26,11 +26,21 @@
 //! # Ok::<(), accordant_objectives::Error>(())
 //! ```
 
+// The laws' macros name this crate as its users do.
+#[cfg(test)]
+extern crate self as accordant_objectives;
+
 pub mod error;
+pub mod method;
 pub mod options;
 pub mod pairwise;
+pub mod side;
+pub mod state;
 
 /// What a caller needs of `accordant-ops`, so that this crate is enough.
 pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};
 pub use error::{Error, Result};
+pub use method::Method;
 pub use options::Options;
+pub use side::{Column, Domain};
+pub use state::State;

@@ -4,10 +4,13 @@
 //! **Use when:** there are pairs and a reference policy; the method to try first.
 //! **Deviations:** label smoothing is applied, as in the authors' note on cDPO and in OpenRLHF; TRL 1.16 ignores it.
 
-use accordant_ops::check_domain;
+use accordant_ops::stable::softplus;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta, logistic_loss};
+use super::{
+    MarginLoss, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, check_smoothing,
+    logistic_loss,
+};
 use crate::Result;
 
 /// DPO losses, one per pair.
@@ -31,14 +34,14 @@ use crate::Result;
 ///
 /// # Example
 /// ```
-/// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, dpo::dpo_loss};
+/// use accordant_objectives::pairwise::{PairValues, PairBatch, PairLogps, dpo::dpo_loss};
 /// use accordant_ops::SequenceLogps;
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
 /// let one = |x: f32| Tensor::<1>::from_floats([x], &device);
 /// let logps = |x| SequenceLogps::new(one(x), one(1.0));
 /// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
-/// let ratios = LogRatios { chosen: one(3f32.ln()), rejected: one(0.0) };
+/// let ratios = PairValues { chosen: one(3f32.ln()), rejected: one(0.0) };
 /// // h = ln 3, so σ(h) = 3/4 and the loss is ln 4/3.
 /// let loss = dpo_loss(&batch, ratios, 1.0, 0.0)?.into_scalar::<f32>();
 /// assert!((loss - (4f32 / 3.0).ln()).abs() < 1e-6);
@@ -47,9 +50,9 @@ use crate::Result;
 #[doc(alias = "2305.18290")]
 #[doc(alias = "Direct Preference Optimization: Your Language Model is Secretly a Reward Model")]
 #[doc(alias = "cDPO")]
-pub fn dpo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64, label_smoothing: f64) -> Result<Tensor<1>> {
-    batch.check_ratios(&ratios)?;
-    Ok(logistic_loss(batch, (ratios.chosen - ratios.rejected) * beta, label_smoothing))
+pub fn dpo_loss(batch: &PairBatch, ratios: PairValues, beta: f64, label_smoothing: f64) -> Result<Tensor<1>> {
+    batch.check_values(&ratios)?;
+    Ok(logistic_loss(batch, batch.times_beta(ratios.difference(), beta), label_smoothing))
 }
 
 /// Configuration of [`Dpo`].
@@ -74,8 +77,7 @@ impl DpoConfig {
     /// A domain error naming the field.
     pub fn init(&self) -> Result<Dpo> {
         check_beta(self.beta)?;
-        let eps = self.label_smoothing;
-        check_domain((0.0..0.5).contains(&eps), "label_smoothing", "in [0, 0.5)", eps)?;
+        check_smoothing(self.label_smoothing)?;
         Ok(Dpo { config: self.clone() })
     }
 }
@@ -84,6 +86,23 @@ impl DpoConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dpo {
     config: DpoConfig,
+}
+
+/// The logistic loss of a margin, `−(1−ε) log σ(h) − ε log σ(−h)`: a Bernoulli likelihood.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogisticLoss {
+    /// Probability ε that a label is wrong, in `[0, 0.5)`.
+    pub label_smoothing: f64,
+}
+
+impl MarginLoss for LogisticLoss {
+    fn loss(&self, h: Tensor<1>) -> Tensor<1> {
+        softplus(-h.clone()) + h * self.label_smoothing
+    }
+
+    fn losses(&self, batch: &PairBatch, h: Tensor<1>) -> Tensor<1> {
+        logistic_loss(batch, h, self.label_smoothing)
+    }
 }
 
 /// `dpo` by name.
@@ -101,9 +120,7 @@ impl PairwiseObjective for Dpo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
         let DpoConfig { beta, label_smoothing, reference_free } = self.config;
         let ratios = match reference_free {
-            true => {
-                LogRatios { chosen: batch.policy().chosen.sum.clone(), rejected: batch.policy().rejected.sum.clone() }
-            }
+            true => batch.policy().sums(),
             false => batch.log_ratios("dpo")?,
         };
         Ok(PairOutput::new(dpo_loss(batch, ratios, beta, label_smoothing)?, batch, beta))
@@ -158,7 +175,7 @@ mod tests {
         let best = ((1.0 - eps) / eps).ln();
         let loss = |h: f64| {
             let batch = spec_batch();
-            let ratios = LogRatios { chosen: tensor(&[h]), rejected: tensor(&[0.0]) };
+            let ratios = PairValues { chosen: tensor(&[h]), rejected: tensor(&[0.0]) };
             column(&dpo_loss(&batch, ratios, 1.0, eps).unwrap())[0]
         };
         // The minimum is the binary entropy of ε.
@@ -169,9 +186,9 @@ mod tests {
 
     #[test]
     fn one_log_ratio_for_many_pairs_is_an_error_not_a_broadcast() {
-        let ratios = LogRatios { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
+        let ratios = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         let error = dpo_loss(&spec_batch(), ratios, 1.0, 0.0).unwrap_err().to_string();
-        assert_eq!(error, "`ratios.chosen`: expected shape [1], got [2]");
+        assert_eq!(error, "`values.chosen`: expected shape [1], got [2]");
     }
 
     #[test]
@@ -186,7 +203,7 @@ mod tests {
     fn swapping_the_pair_adds_h() {
         for h in [-30.0, -1.0, 0.0, 0.3, 50.0] {
             let loss = |chosen, rejected| {
-                let ratios = LogRatios { chosen: tensor(&[chosen]), rejected: tensor(&[rejected]) };
+                let ratios = PairValues { chosen: tensor(&[chosen]), rejected: tensor(&[rejected]) };
                 column(&dpo_loss(&spec_batch(), ratios, 1.0, 0.0).unwrap())[0]
             };
             let difference: f64 = loss(h, 0.0) - loss(0.0, h);

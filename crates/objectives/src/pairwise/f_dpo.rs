@@ -9,7 +9,7 @@
 use accordant_ops::{check_domain, stable};
 use burn::{config::Config, tensor::Tensor};
 
-use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta, dpo::dpo_loss};
+use super::{Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, check_smoothing, dpo::dpo_loss};
 use crate::Result;
 
 /// The divergence whose derivative scores a log-ratio. All scores are strictly increasing and 0 at 0.
@@ -37,6 +37,16 @@ impl Divergence {
     /// ```
     pub fn from_trl_coef(a: f64) -> Self {
         if (a - 1.0).abs() < 1e-6 { Self::ReverseKl } else { Self::Alpha(1.0 - a) }
+    }
+
+    /// Its own domain.
+    pub(super) fn check(&self) -> Result<()> {
+        match *self {
+            Self::Alpha(alpha) => {
+                Ok(check_domain(alpha.is_finite() && alpha != 0.0, "divergence.Alpha", "finite and not 0", alpha)?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The score `g(d)` of summed log-ratios, elementwise; exponents above `exponent_max` are clamped and carry no
@@ -72,7 +82,7 @@ impl Divergence {
 ///
 /// # Example
 /// ```
-/// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, f_dpo::{Divergence, f_dpo_loss}};
+/// use accordant_objectives::pairwise::{PairValues, PairBatch, PairLogps, f_dpo::{Divergence, f_dpo_loss}};
 /// use accordant_ops::SequenceLogps;
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
@@ -80,7 +90,7 @@ impl Divergence {
 /// let logps = |x| SequenceLogps::new(one(x), one(1.0));
 /// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
 /// // Forward KL: g(ln 2) = 1/2 and g(0) = 0, so h = 1/2.
-/// let ratios = LogRatios { chosen: one(2f32.ln()), rejected: one(0.0) };
+/// let ratios = PairValues { chosen: one(2f32.ln()), rejected: one(0.0) };
 /// let loss = f_dpo_loss(&batch, ratios, Divergence::ForwardKl, 1.0, 0.0, None)?.into_scalar::<f32>();
 /// assert!((loss - (1.0 + (-0.5f32).exp()).ln()).abs() < 1e-6);
 /// # Ok::<(), accordant_objectives::Error>(())
@@ -89,14 +99,14 @@ impl Divergence {
 #[doc(alias = "Beyond Reverse KL: Generalizing Direct Preference Optimization with Diverse Divergence Constraints")]
 pub fn f_dpo_loss(
     batch: &PairBatch,
-    ratios: LogRatios,
+    ratios: PairValues,
     divergence: Divergence,
     beta: f64,
     label_smoothing: f64,
     exponent_max: Option<f64>,
 ) -> Result<Tensor<1>> {
     let score = |d| divergence.score(d, exponent_max);
-    let scores = LogRatios { chosen: score(ratios.chosen)?, rejected: score(ratios.rejected)? };
+    let scores = PairValues { chosen: score(ratios.chosen)?, rejected: score(ratios.rejected)? };
     dpo_loss(batch, scores, beta, label_smoothing)
 }
 
@@ -123,11 +133,8 @@ impl FDpoConfig {
     /// A domain error naming the field.
     pub fn init(&self) -> Result<FDpo> {
         check_beta(self.beta)?;
-        let eps = self.label_smoothing;
-        check_domain((0.0..0.5).contains(&eps), "label_smoothing", "in [0, 0.5)", eps)?;
-        if let Divergence::Alpha(alpha) = self.divergence {
-            check_domain(alpha.is_finite() && alpha != 0.0, "divergence.Alpha", "finite and not 0", alpha)?;
-        }
+        check_smoothing(self.label_smoothing)?;
+        self.divergence.check()?;
         if let Some(limit) = self.exponent_max {
             check_domain(limit.is_finite() && limit > 0.0, "exponent_max", "finite and > 0", limit)?;
         }

@@ -3,21 +3,12 @@
 //! **Paper:** A General Theoretical Paradigm to Understand Learning from Human Preferences (2023), 2310.12036.
 //! **Use when:** preferences are near-deterministic and DPO drives the margins to infinity.
 //! **Deviations:** log-ratios are averaged over tokens by default, the reading that the authors confirmed and that TRL
-//! and HALOs follow; [`IpoLength::Sum`] is the paper's notation and OpenRLHF's form.
+//! and HALOs follow; [`Length::Sum`] is the paper's notation and OpenRLHF's form.
 
 use burn::{config::Config, tensor::Tensor};
 
-use super::{LogRatios, Method, PairBatch, PairOutput, PairwiseObjective, check_beta};
+use super::{Length, MarginLoss, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta};
 use crate::Result;
-
-/// Whether IPO compares log-ratios per sequence or per token.
-#[derive(Config, Debug, Copy, PartialEq)]
-pub enum IpoLength {
-    /// Log-ratio divided by the number of scored tokens.
-    TokenMean,
-    /// Summed log-ratio.
-    Sum,
-}
 
 /// IPO losses, one per pair.
 ///
@@ -38,29 +29,36 @@ pub enum IpoLength {
 ///
 /// # Example
 /// ```
-/// use accordant_objectives::pairwise::{LogRatios, PairBatch, PairLogps, ipo::ipo_loss};
+/// use accordant_objectives::pairwise::{PairValues, PairBatch, PairLogps, ipo::ipo_loss};
 /// use accordant_ops::SequenceLogps;
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
 /// let one = |x: f32| Tensor::<1>::from_floats([x], &device);
 /// let logps = |x| SequenceLogps::new(one(x), one(1.0));
 /// let batch = PairBatch::new(PairLogps::new(logps(-1.0)?, logps(-2.0)?)?);
-/// let loss = ipo_loss(&batch, LogRatios { chosen: one(2.0), rejected: one(-1.0) }, 0.5)?;
+/// let loss = ipo_loss(&batch, PairValues { chosen: one(2.0), rejected: one(-1.0) }, 0.5)?;
 /// assert_eq!(loss.into_scalar::<f32>(), 4.0); // (2 + 1 - 1/(2·0.5))²
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "2310.12036")]
 #[doc(alias = "A General Theoretical Paradigm to Understand Learning from Human Preferences")]
-pub fn ipo_loss(batch: &PairBatch, ratios: LogRatios, beta: f64) -> Result<Tensor<1>> {
-    batch.check_ratios(&ratios)?;
-    let h = batch.less_margin(ratios.chosen - ratios.rejected);
-    let target = 1.0 / (2.0 * beta);
-    let loss = (h.clone() - target).square();
-    Ok(match batch.flip_probs(0.0) {
-        // (−h − t)² − (h − t)² = 4 h t
-        Some(flip_probs) => loss + flip_probs * h * (4.0 * target),
-        None => loss,
-    })
+pub fn ipo_loss(batch: &PairBatch, ratios: PairValues, beta: f64) -> Result<Tensor<1>> {
+    batch.check_values(&ratios)?;
+    let target = batch.betas(beta).recip() * 0.5;
+    Ok(batch.margin_losses(ratios.difference(), |h| (h - target.clone()).square()))
+}
+
+/// The square of a margin's distance from a target: regression.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SquareLoss {
+    /// Where the loss is 0, finite.
+    pub target: f64,
+}
+
+impl MarginLoss for SquareLoss {
+    fn loss(&self, h: Tensor<1>) -> Tensor<1> {
+        (h - self.target).square()
+    }
 }
 
 /// Configuration of [`Ipo`].
@@ -70,8 +68,8 @@ pub struct IpoConfig {
     #[config(default = 0.1)]
     pub beta: f64,
     /// Per token or per sequence. `TokenMean`: the authors' confirmed reading.
-    #[config(default = "IpoLength::TokenMean")]
-    pub length: IpoLength,
+    #[config(default = "Length::TokenMean")]
+    pub length: Length,
 }
 
 impl IpoConfig {
@@ -101,7 +99,7 @@ pub const METHOD: Method = Method {
 impl PairwiseObjective for Ipo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
         let mut ratios = batch.log_ratios("ipo")?;
-        if self.config.length == IpoLength::TokenMean {
+        if self.config.length == Length::TokenMean {
             ratios = ratios.per_token(batch.policy());
         }
         Ok(PairOutput::new(ipo_loss(batch, ratios, self.config.beta)?, batch, self.config.beta))
@@ -113,17 +111,17 @@ mod tests {
     use super::*;
     use crate::pairwise::tests::{column, grad_of_policy, spec_batch, tensor};
 
-    fn ipo(length: IpoLength) -> Ipo {
+    fn ipo(length: Length) -> Ipo {
         IpoConfig::new().with_length(length).init().expect("valid in this test")
     }
 
     #[test]
     fn values_by_hand() {
         // d_w/n_w − d_l/n_l = 1/10 + 0.5/12 = 0.141667; (0.141667 − 5)² = 23.60340278.
-        let mean = column(&ipo(IpoLength::TokenMean).forward(&spec_batch()).unwrap().losses);
+        let mean = column(&ipo(Length::TokenMean).forward(&spec_batch()).unwrap().losses);
         assert!((mean[0] - 23.60340278).abs() < 1e-8, "{mean:?}");
         // D = 1.5; (1.5 − 5)² = 12.25.
-        let sum = column(&ipo(IpoLength::Sum).forward(&spec_batch()).unwrap().losses);
+        let sum = column(&ipo(Length::Sum).forward(&spec_batch()).unwrap().losses);
         assert!((sum[0] - 12.25).abs() < 1e-12, "{sum:?}");
     }
 
@@ -132,15 +130,15 @@ mod tests {
         let policy = spec_batch().policy().clone();
         let batch = PairBatch::new(policy.clone()).with_reference(policy).unwrap();
         // 1/(4τ²) at τ = 0.1
-        assert!((column(&ipo(IpoLength::Sum).forward(&batch).unwrap().losses)[0] - 25.0).abs() < 1e-12);
+        assert!((column(&ipo(Length::Sum).forward(&batch).unwrap().losses)[0] - 25.0).abs() < 1e-12);
     }
 
     #[test]
     fn the_gradient_changes_sign_at_the_target() {
         // Sum form: dL/dd_w = 2 (h − 5) = −7 at h = 1.5.
-        let (chosen, rejected) = grad_of_policy(&spec_batch(), &ipo(IpoLength::Sum));
+        let (chosen, rejected) = grad_of_policy(&spec_batch(), &ipo(Length::Sum));
         assert!((chosen[0] + 7.0).abs() < 1e-12 && (rejected[0] - 7.0).abs() < 1e-12);
-        let beyond = IpoConfig::new().with_beta(1.0).with_length(IpoLength::Sum).init().unwrap();
+        let beyond = IpoConfig::new().with_beta(1.0).with_length(Length::Sum).init().unwrap();
         let (chosen, _) = grad_of_policy(&spec_batch(), &beyond);
         assert!((chosen[0] - 2.0).abs() < 1e-12, "past the target 1/2 the margin is pulled back");
     }
@@ -148,7 +146,7 @@ mod tests {
     #[test]
     fn a_doubtful_label_mixes_both_orders() {
         let batch = spec_batch().with_label_probs(tensor(&[0.75])).unwrap();
-        let loss = column(&ipo(IpoLength::Sum).forward(&batch).unwrap().losses);
+        let loss = column(&ipo(Length::Sum).forward(&batch).unwrap().losses);
         // 0.75 (1.5 − 5)² + 0.25 (−1.5 − 5)²
         assert!((loss[0] - (0.75 * 12.25 + 0.25 * 42.25)).abs() < 1e-12);
     }

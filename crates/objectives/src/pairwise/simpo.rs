@@ -7,7 +7,7 @@
 use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{Method, PairBatch, PairOutput, PairwiseObjective, check_beta, logistic_loss};
+use super::{Method, PairBatch, PairOutput, PairwiseObjective, check_beta, check_smoothing, logistic_loss};
 use crate::Result;
 
 /// SimPO losses, one per pair, from mean log-probabilities.
@@ -38,8 +38,7 @@ use crate::Result;
 #[doc(alias = "2405.14734")]
 #[doc(alias = "SimPO: Simple Preference Optimization with a Reference-Free Reward")]
 pub fn simpo_loss(batch: &PairBatch, beta: f64, gamma: f64, label_smoothing: f64) -> Tensor<1> {
-    let policy = batch.policy();
-    let h = (policy.chosen.mean.clone() - policy.rejected.mean.clone()) * beta - gamma;
+    let h = batch.times_beta(batch.policy().means().difference(), beta) - gamma;
     logistic_loss(batch, h, label_smoothing)
 }
 
@@ -64,9 +63,9 @@ impl SimPoConfig {
     /// A domain error naming the field.
     pub fn init(&self) -> Result<SimPo> {
         check_beta(self.beta)?;
-        let (ratio, eps) = (self.gamma_beta_ratio, self.label_smoothing);
+        check_smoothing(self.label_smoothing)?;
+        let ratio = self.gamma_beta_ratio;
         check_domain(ratio.is_finite() && ratio >= 0.0, "gamma_beta_ratio", "finite and >= 0", ratio)?;
-        check_domain((0.0..0.5).contains(&eps), "label_smoothing", "in [0, 0.5)", eps)?;
         Ok(SimPo { config: self.clone() })
     }
 }
@@ -92,9 +91,8 @@ impl PairwiseObjective for SimPo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
         let SimPoConfig { beta, gamma_beta_ratio, label_smoothing } = self.config;
         let losses = simpo_loss(batch, beta, gamma_beta_ratio * beta, label_smoothing);
-        let reward = |mean: &Tensor<1>| mean.clone() * beta;
-        let policy = batch.policy();
-        Ok(PairOutput::with_rewards(losses, batch, reward(&policy.chosen.mean), reward(&policy.rejected.mean)))
+        let rewards = batch.policy().means().map(|mean| batch.times_beta(mean, beta));
+        Ok(PairOutput::with_rewards(losses, batch, rewards))
     }
 }
 

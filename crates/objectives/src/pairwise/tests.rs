@@ -1,8 +1,10 @@
 //! What every pairwise method must do, and helpers for the methods' own tests.
 
-use burn::tensor::{DType, Device, Tensor};
+use accordant_ops::{EmptyRows, SequenceLogps};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::*;
+use crate::{Domain, Error};
 
 /// An f64 vector.
 pub(crate) fn tensor(values: &[f64]) -> Tensor<1> {
@@ -31,26 +33,74 @@ pub(crate) fn grad_of_policy(batch: &PairBatch, objective: &dyn PairwiseObjectiv
     let (chosen, rejected) = (leaf(&batch.policy.chosen), leaf(&batch.policy.rejected));
     let loss = objective.forward(&with_policy(batch, chosen.clone(), rejected.clone())).unwrap().losses.sum();
     let grads = loss.backward();
-    (column(&chosen.grad(&grads).unwrap()), column(&rejected.grad(&grads).unwrap()))
+    // A side that the method does not read has no gradient.
+    let grad = |leaf: &Tensor<1>| leaf.grad(&grads).map_or_else(|| vec![0.0; batch.len()], |grad| column(&grad));
+    (grad(&chosen), grad(&rejected))
 }
 
 /// `batch`, all of it on an autodiff device, with other summed log-probabilities of the policy.
 fn with_policy(batch: &PairBatch, chosen: Tensor<1>, rejected: Tensor<1>) -> PairBatch {
-    let on =
-        |side: &SequenceLogps| SequenceLogps::new(side.sum.clone().autodiff(), side.count.clone().autodiff()).unwrap();
-    let policy = PairLogps::new(
-        SequenceLogps::new(chosen, batch.policy.chosen.count.clone().autodiff()).unwrap(),
-        SequenceLogps::new(rejected, batch.policy.rejected.count.clone().autodiff()).unwrap(),
-    );
-    let lift = |side: &Option<Tensor<1>>| side.as_ref().map(|side| side.clone().autodiff());
+    let lifted = mapped(batch, |tensor| tensor.clone().autodiff());
+    let counts = [lifted.policy.chosen.count.clone(), lifted.policy.rejected.count.clone()];
+    let [w, l] = counts;
+    let policy =
+        PairLogps::new(SequenceLogps::new(chosen, w).unwrap(), SequenceLogps::new(rejected, l).unwrap()).unwrap();
+    PairBatch { policy, ..lifted }
+}
+
+/// Every tensor of a batch through `f`.
+fn mapped(batch: &PairBatch, f: impl Fn(&Tensor<1>) -> Tensor<1>) -> PairBatch {
+    let side = |s: &SequenceLogps| SequenceLogps::new(f(&s.sum), f(&s.count)).unwrap();
+    let pairs = |p: &PairLogps| PairLogps::new(side(&p.chosen), side(&p.rejected)).unwrap();
+    let extra = |logps: &batch::ExtraLogps| batch::ExtraLogps {
+        policy: side(&logps.policy),
+        reference: logps.reference.as_ref().map(side),
+    };
     PairBatch {
-        policy: policy.unwrap(),
-        reference: batch.reference.as_ref().map(|r| PairLogps::new(on(&r.chosen), on(&r.rejected)).unwrap()),
-        weights: lift(&batch.weights),
-        label_probs: lift(&batch.label_probs),
-        margins: lift(&batch.margins),
+        policy: pairs(&batch.policy),
+        reference: batch.reference.as_ref().map(pairs),
+        extras: batch.extras.iter().map(|(name, logps)| (*name, extra(logps))).collect(),
+        weights: batch.weights.as_ref().map(&f),
+        scales: batch.scales.as_ref().map(&f),
+        label_probs: batch.label_probs.as_ref().map(&f),
+        margins: batch.margins.as_ref().map(&f),
+        betas: batch.betas.as_ref().map(&f),
+        columns: batch.columns.map(&f),
+        mean_tokens: batch.mean_tokens.clone(),
+        state: batch.state.clone(),
         empty_rows: batch.empty_rows,
     }
+}
+
+/// `batch` with all that the objective declares, and without what it refuses.
+fn complete(batch: &PairBatch, objective: &dyn PairwiseObjective) -> PairBatch {
+    let mut batch = batch.clone();
+    let take = |values: [f64; 4]| tensor(&values[..batch.len().min(4)]);
+    let (mut with, policy) = (batch.clone(), batch.policy.clone());
+    for column in objective.columns() {
+        let values = match column.domain {
+            Domain::Real => [0.3, -0.2, 0.5, 1.5],
+            Domain::Unit => [0.7, 0.4, 1.0, 0.0],
+            Domain::Binary => [1.0, 0.0, 1.0, 0.0],
+            Domain::Id => [0.0, 2.0, 0.0, 1.0],
+        };
+        with = with.with_column(column, take(values)).unwrap();
+    }
+    for extra in objective.extras() {
+        let reference = extra.needs_reference.then(|| policy.rejected.clone().detach());
+        with = with.with_extra(extra, policy.chosen.clone().detach(), reference).unwrap();
+    }
+    batch = with;
+    while let Err(Error::NotTaken { name, .. }) = objective.forward(&batch) {
+        match name {
+            "weights" => batch.weights = None,
+            "label_probs" => batch.label_probs = None,
+            "margins" => batch.margins = None,
+            "betas" => batch.betas = None,
+            other => panic!("`{other}` is no hook"),
+        }
+    }
+    batch
 }
 
 /// Four pairs with everything a batch can carry: an empty side, a tie, unequal lengths.
@@ -75,18 +125,7 @@ fn rich_batch() -> PairBatch {
 }
 
 fn pick(batch: &PairBatch, rows: &[i64]) -> PairBatch {
-    let index = || Tensor::from_ints(TensorData::from(rows), &Device::flex());
-    let pick = |t: &Tensor<1>| t.clone().select(0, index());
-    let side = |s: &SequenceLogps| SequenceLogps::new(pick(&s.sum), pick(&s.count)).unwrap();
-    let pairs = |p: &PairLogps| PairLogps::new(side(&p.chosen), side(&p.rejected)).unwrap();
-    PairBatch {
-        policy: pairs(&batch.policy),
-        reference: batch.reference.as_ref().map(pairs),
-        weights: batch.weights.as_ref().map(pick),
-        label_probs: batch.label_probs.as_ref().map(pick),
-        margins: batch.margins.as_ref().map(pick),
-        empty_rows: batch.empty_rows,
-    }
+    mapped(batch, |t| t.clone().select(0, Tensor::from_ints(TensorData::from(rows), &Device::flex())))
 }
 
 fn all() -> impl Iterator<Item = (&'static str, Box<dyn PairwiseObjective>)> {
@@ -101,17 +140,21 @@ fn every_method_is_found_by_its_name() {
         build(name, &Options::new()).expect("defaults are valid");
     }
     let error = build("nonesuch", &Options::new()).unwrap_err().to_string();
-    assert_eq!(error, format!("no pairwise method is called `nonesuch`; there are: {}", names.join(", ")));
+    assert_eq!(error, format!("no method is called `nonesuch`; there are: {}", names.join(", ")));
 }
 
 #[test]
 fn permuting_and_splitting_a_batch_changes_no_pair() {
-    for (name, objective) in all() {
-        let whole = objective.forward(&rich_batch()).unwrap();
+    for (name, objective) in all().filter(|(_, objective)| !objective.uses_batch_statistics()) {
+        // What a term averages over all tokens of the step is known to the parts.
+        let kinds = ["chosen"].into_iter().chain(objective.extras().into_iter().map(|extra| extra.name));
+        let batch = kinds.fold(rich_batch(), |batch, kind| batch.with_mean_tokens(kind, 4.0).unwrap());
+        let batch = complete(&batch, &*objective);
+        let whole = objective.forward(&batch).unwrap();
         let order = [2, 0, 3, 1];
-        let permuted = objective.forward(&pick(&rich_batch(), &order)).unwrap();
+        let permuted = objective.forward(&pick(&batch, &order)).unwrap();
         for (place, row) in order.iter().enumerate() {
-            let alone = objective.forward(&pick(&rich_batch(), &[*row])).unwrap();
+            let alone = objective.forward(&pick(&batch, &[*row])).unwrap();
             let row = *row as usize;
             for (all, some, one) in [
                 (&whole.losses, &permuted.losses, &alone.losses),
@@ -128,7 +171,7 @@ fn permuting_and_splitting_a_batch_changes_no_pair() {
 #[test]
 fn gradients_equal_finite_differences() {
     for (name, objective) in all() {
-        let batch = rich_batch();
+        let batch = complete(&rich_batch(), &*objective);
         let (chosen_grad, rejected_grad) = grad_of_policy(&batch, &*objective);
         let step = 1e-5;
         for row in 0..batch.len() {
@@ -153,16 +196,6 @@ fn gradients_equal_finite_differences() {
 }
 
 #[test]
-fn a_policy_equal_to_its_reference_has_one_loss_for_every_pair() {
-    for (name, objective) in all().filter(|(_, objective)| objective.needs_reference()) {
-        let policy = rich_batch().policy;
-        let batch = PairBatch::new(policy.clone()).with_reference(policy).unwrap();
-        let losses = column(&objective.forward(&batch).unwrap().losses);
-        assert!(losses.iter().all(|loss| *loss == losses[0]), "{name}: {losses:?}");
-    }
-}
-
-#[test]
 fn extreme_log_ratios_have_finite_losses_and_gradients() {
     let extremes = [-1e4, -50.0, 0.0, 50.0, 1e4];
     for (name, objective) in all() {
@@ -171,7 +204,7 @@ fn extreme_log_ratios_have_finite_losses_and_gradients() {
                 let ones = [1.0];
                 let policy = PairLogps::new(logps(&[w], &ones), logps(&[l], &ones)).unwrap();
                 let reference = PairLogps::new(logps(&[0.0], &ones), logps(&[0.0], &ones)).unwrap();
-                let batch = PairBatch::new(policy).with_reference(reference).unwrap();
+                let batch = complete(&PairBatch::new(policy).with_reference(reference).unwrap(), &*objective);
                 let loss = column(&objective.forward(&batch).unwrap().losses)[0];
                 let (chosen, rejected) = grad_of_policy(&batch, &*objective);
                 assert!(
@@ -186,20 +219,44 @@ fn extreme_log_ratios_have_finite_losses_and_gradients() {
 #[test]
 fn no_gradient_reaches_reference_or_side_information() {
     let device = Device::flex().autodiff();
-    let leaf = |x: f64| Tensor::<1>::from_data([x], (&device, DType::F64)).require_grad();
-    let side = |sum: &Tensor<1>| SequenceLogps::new(sum.clone(), leaf(3.0)).unwrap();
     for (name, objective) in all() {
-        let (policy, reference) = ([leaf(-3.0), leaf(-4.0)], [leaf(-3.5), leaf(-3.0)]);
-        let (weights, margins, label_probs) = (leaf(2.0), leaf(0.1), leaf(0.8));
-        let batch = PairBatch::new(PairLogps::new(side(&policy[0]), side(&policy[1])).unwrap())
-            .with_reference(PairLogps::new(side(&reference[0]), side(&reference[1])).unwrap())
-            .and_then(|batch| batch.with_weights(weights.clone()))
-            .and_then(|batch| batch.with_margins(margins.clone()))
-            .and_then(|batch| batch.with_label_probs(label_probs.clone()))
-            .unwrap();
+        let leaf = |tensor: &Tensor<1>| Tensor::from_data(tensor.to_data(), (&device, DType::F64)).require_grad();
+        let given = complete(&rich_batch(), &*objective);
+        // Leaves first, then what the batch makes of them.
+        let side = |from: &SequenceLogps| SequenceLogps::new(leaf(&from.sum), leaf(&from.count)).unwrap();
+        let pairs = |from: &PairLogps| PairLogps { chosen: side(&from.chosen), rejected: side(&from.rejected) };
+        let policy = pairs(&given.policy);
+        let mut constants = Vec::new();
+        let mut batch = PairBatch::new(policy.clone());
+        if let Some(reference) = given.reference.as_ref().map(pairs) {
+            constants.extend([reference.chosen.sum.clone(), reference.rejected.sum.clone()]);
+            batch = batch.with_reference(reference).unwrap();
+        }
+        let mut keep = |tensor: &Option<Tensor<1>>| {
+            let leaf = tensor.as_ref().map(leaf);
+            constants.extend(leaf.clone());
+            leaf
+        };
+        for (values, with) in [
+            (keep(&given.weights), PairBatch::with_weights as fn(PairBatch, Tensor<1>) -> Result<PairBatch>),
+            (keep(&given.margins), PairBatch::with_margins),
+            (keep(&given.label_probs), PairBatch::with_label_probs),
+        ] {
+            batch = values.map_or(Ok(batch.clone()), |values| with(batch, values)).unwrap();
+        }
+        for declared in objective.columns() {
+            let values = keep(&Some(given.column(declared, name).unwrap())).expect("it was given");
+            batch = batch.with_column(declared, values).unwrap();
+        }
+        for extra in objective.extras() {
+            let logps = &given.extras[extra.name];
+            let reference = logps.reference.as_ref().map(side);
+            constants.extend(reference.clone().map(|reference| reference.sum));
+            batch = batch.with_extra(extra, side(&logps.policy), reference).unwrap();
+        }
         let grads = objective.forward(&batch).unwrap().reduce().unwrap().loss.backward();
-        assert!(policy.iter().all(|leaf| leaf.grad(&grads).is_some()), "{name}: the policy learns");
-        for constant in reference.iter().chain([&weights, &margins, &label_probs]) {
+        assert!(policy.chosen.sum.grad(&grads).is_some(), "{name}: the policy learns");
+        for constant in constants {
             assert!(constant.grad(&grads).is_none(), "{name}");
         }
     }
@@ -241,7 +298,7 @@ fn reference_and_side_information_of_another_dtype_are_taken() {
         .and_then(|mixed| mixed.with_label_probs(narrow(batch.label_probs.as_ref().expect("label probabilities"))))
         .unwrap();
     for (name, objective) in all() {
-        let (mixed, own) = (objective.forward(&mixed).unwrap(), objective.forward(&batch).unwrap());
+        let [mixed, own] = [&mixed, &batch].map(|batch| objective.forward(&complete(batch, &*objective)).unwrap());
         for (mixed, own) in column(&mixed.losses).iter().zip(column(&own.losses)) {
             assert!((mixed - own).abs() <= 1e-5 * own.abs().max(1.0), "{name}: {mixed} {own}");
         }
@@ -250,10 +307,11 @@ fn reference_and_side_information_of_another_dtype_are_taken() {
 
 #[test]
 fn an_empty_side_is_skipped_or_counted_as_asked() {
-    for (name, objective) in all() {
-        let skipped = objective.forward(&rich_batch()).unwrap();
+    for (name, objective) in all().filter(|(_, objective)| !objective.uses_batch_statistics()) {
+        let batch = complete(&rich_batch(), &*objective);
+        let skipped = objective.forward(&batch).unwrap();
         assert_eq!(column(&skipped.weights), [1.0, 2.0, 0.0, 0.5], "{name}");
-        let counted = objective.forward(&rich_batch().with_empty_rows(EmptyRows::Count)).unwrap();
+        let counted = objective.forward(&batch.with_empty_rows(EmptyRows::Count)).unwrap();
         assert_eq!(column(&counted.weights), [1.0, 2.0, 1.0, 0.5], "{name}");
         assert_eq!(column(&skipped.reduce().unwrap().denominator), [3.5]);
     }
@@ -263,7 +321,8 @@ fn an_empty_side_is_skipped_or_counted_as_asked() {
 fn a_batch_of_nothing_has_loss_zero() {
     let none = PairLogps::new(logps(&[], &[]), logps(&[], &[])).unwrap();
     for (name, objective) in all() {
-        let output = objective.forward(&PairBatch::new(none.clone()).with_reference(none.clone()).unwrap()).unwrap();
+        let batch = PairBatch::new(none.clone()).with_reference(none.clone()).unwrap();
+        let output = objective.forward(&complete(&batch, &*objective)).unwrap();
         assert_eq!(column(&output.reduce().unwrap().loss), [0.0], "{name}");
         assert_eq!(output.means().iter().count(), 0, "{name}");
     }

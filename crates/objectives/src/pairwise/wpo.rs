@@ -7,7 +7,6 @@
 use accordant_ops::{TokenLogps, check_shape};
 use burn::tensor::Tensor;
 
-use super::PairOutput;
 use crate::Result;
 
 /// How typical each pair is of the policy: `w = w_w · w_l`, detached, `[n]`.
@@ -15,6 +14,8 @@ use crate::Result;
 /// ```text
 /// w(y) = exp(1/|y| Σ_t (log π(y_t) − log Σ_v π(v)²))
 /// ```
+///
+/// To be given to the batch, [`PairBatch::with_scales`](super::PairBatch::with_scales), whatever the objective.
 ///
 /// Not bounded by 1 where a response is likelier than the policy's average. An empty response has weight 1.
 ///
@@ -33,18 +34,6 @@ pub fn wpo_weights(policy: &TokenLogps, log_sum_sq_probs: Tensor<2>) -> Result<T
     let relative = TokenLogps::new(policy.logps.clone().detach() - log_sum_sq_probs.detach(), policy.mask.clone())?;
     let typical = relative.sequence().mean.exp();
     Ok(typical.clone().narrow(0, 0, rows / 2) * typical.narrow(0, rows / 2, rows / 2))
-}
-
-impl PairOutput {
-    /// The same output with each loss multiplied by a constant, which leaves the denominator of the mean alone.
-    ///
-    /// # Errors
-    /// A shape error naming `scale`.
-    pub fn scaled(mut self, scale: Tensor<1>) -> Result<Self> {
-        check_shape("scale", &self.losses.dims(), &scale.dims())?;
-        self.losses = self.losses * scale.detach();
-        Ok(self)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,175 @@
+//! What a pairwise objective returns.
+
+use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
+use burn::tensor::{Tensor, TensorData};
+
+use super::{PairBatch, PairValues};
+use crate::Result;
+
+/// What a pairwise objective returns, one entry per pair, all `[n]`; everything but `losses` is detached.
+#[derive(Debug, Clone)]
+pub struct PairOutput {
+    /// The loss of each pair; carries the gradient.
+    pub losses: Tensor<1>,
+    /// The weight of each pair in the mean.
+    pub weights: Tensor<1>,
+    /// Implicit rewards of the chosen responses: `beta` times the log-ratio, or times the log-probability that a
+    /// reference-free method uses.
+    pub chosen_rewards: Tensor<1>,
+    /// Implicit rewards of the rejected responses.
+    pub rejected_rewards: Tensor<1>,
+    /// Summed log-probabilities of the chosen responses under the policy.
+    pub chosen_logps: Tensor<1>,
+    /// Summed log-probabilities of the rejected responses under the policy.
+    pub rejected_logps: Tensor<1>,
+    chosen_log_ratios: Option<Tensor<1>>,
+    metrics: Vec<Metric>,
+}
+
+/// A number that one method logs beside the family's: a value and a weight for each pair.
+#[derive(Debug, Clone)]
+struct Metric {
+    name: &'static str,
+    values: Tensor<1>,
+    weights: Tensor<1>,
+}
+
+impl PairOutput {
+    /// Losses with the rewards `beta · d` of a batch, or `beta · L` where it has no reference.
+    pub fn new(losses: Tensor<1>, batch: &PairBatch, beta: f64) -> Self {
+        let values = batch.known_log_ratios().unwrap_or_else(|| batch.policy().sums());
+        Self::with_rewards(losses, batch, values.map(|value| batch.times_beta(value, beta)))
+    }
+
+    /// Losses with rewards of the method's own. Losses are multiplied by the batch's scales here.
+    pub fn with_rewards(losses: Tensor<1>, batch: &PairBatch, rewards: PairValues) -> Self {
+        let policy = batch.policy();
+        Self {
+            losses: match batch.scales() {
+                Some(scales) => losses * scales.clone(),
+                None => losses,
+            },
+            weights: batch.weights(),
+            chosen_rewards: rewards.chosen.detach(),
+            rejected_rewards: rewards.rejected.detach(),
+            chosen_logps: policy.chosen.sum.clone().detach(),
+            rejected_logps: policy.rejected.sum.clone().detach(),
+            chosen_log_ratios: batch.known_log_ratios().map(|ratios| ratios.chosen.detach()),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Adds a number that this method logs, `values` averaged over pairs of weight > 0. Both are detached.
+    ///
+    /// # Errors
+    /// A shape error naming the metric.
+    pub fn with_metric(self, name: &'static str, values: Tensor<1>) -> Result<Self> {
+        let weights = self.weights.ones_like().mask_fill(self.weights.clone().lower_equal_scalar(0.0), 0.0);
+        self.with_weighted_metric(name, values, weights)
+    }
+
+    /// Adds a number that this method logs, `Σ weights · values / Σ weights` over pairs of weight > 0: a mean over
+    /// tokens, say. Both are detached.
+    ///
+    /// # Errors
+    /// A shape error naming the metric.
+    pub fn with_weighted_metric(mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>) -> Result<Self> {
+        check_shape(name, &self.losses.dims(), &values.dims())?;
+        check_shape(name, &self.losses.dims(), &weights.dims())?;
+        self.metrics.push(Metric { name, values: values.detach(), weights: weights.detach() });
+        Ok(self)
+    }
+
+    /// What [`PairOutput::with_metric`] added, by name: values and weights, `[n]`.
+    pub fn metric(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
+        let found = self.metrics.iter().find(|metric| metric.name == name)?;
+        Some((&found.values, &found.weights))
+    }
+
+    /// Everything that is logged, by name, `[n]` each.
+    pub(super) fn logged(&self) -> Vec<(&'static str, Tensor<1>)> {
+        let family = [
+            ("rewards/chosen", &self.chosen_rewards),
+            ("rewards/rejected", &self.rejected_rewards),
+            ("logps/chosen", &self.chosen_logps),
+            ("logps/rejected", &self.rejected_logps),
+        ];
+        let own = self.metrics.iter().map(|metric| (metric.name, &metric.values));
+        family.into_iter().chain(own).map(|(name, values)| (name, values.clone())).collect()
+    }
+
+    /// The weighted mean of the losses, with its numerator and denominator.
+    ///
+    /// # Errors
+    /// None for an output made by a method of this crate; a shape error for one put together by hand.
+    pub fn reduce(&self) -> Result<Reduced> {
+        Ok(reduce_items(self.losses.clone(), self.weights.clone(), ItemReduction::Mean)?)
+    }
+
+    /// What is logged, over pairs of weight > 0: `loss`, `rewards/chosen`, `rewards/rejected`, `rewards/margins`,
+    /// `rewards/accuracies` (a tie counts one half, and `rewards/ties` says how many there are), `logps/chosen`,
+    /// `logps/rejected`, and `frac_chosen_logp_down`, the share of pairs whose chosen response has become less likely
+    /// than under the reference. Only the loss is weighted. `frac_skipped` is the share of all pairs that has weight 0:
+    /// an empty side, or none given. Reads the device once; sums run in f64.
+    pub fn means(&self) -> Means {
+        // A method without a reference has no log-ratio; a zero is no displacement.
+        let log_ratios = self.chosen_log_ratios.clone().unwrap_or_else(|| self.losses.zeros_like());
+        const FIXED: usize = 7;
+        let fixed: [&Tensor<1>; FIXED] = [
+            &log_ratios,
+            &self.losses,
+            &self.weights,
+            &self.chosen_rewards,
+            &self.rejected_rewards,
+            &self.chosen_logps,
+            &self.rejected_logps,
+        ];
+        let own = self.metrics.iter().flat_map(|metric| [&metric.values, &metric.weights]);
+        let columns: Vec<_> = fixed.into_iter().chain(own).map(|column| column.clone().detach()).collect();
+        let width = columns.len();
+        let stacked = Tensor::stack::<2>(columns, 1);
+        let rows: TensorData = stacked.into_data().convert::<f64>();
+        // Summed here and named once: names cost more than numbers.
+        let (mut pairs, mut kept, mut sums) = (0.0, 0.0, [0.0; 9]);
+        let mut own = vec![(0.0, 0.0); self.metrics.len()];
+        for row in rows.as_slice::<f64>().expect("converted to f64").chunks_exact(width) {
+            let Some((&[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp], extra)) =
+                row.split_first_chunk::<FIXED>()
+            else {
+                continue;
+            };
+            pairs += 1.0;
+            if weight <= 0.0 {
+                continue;
+            }
+            kept += 1.0;
+            let tie = f64::from(chosen == rejected);
+            let accuracy = f64::from(chosen > rejected) + 0.5 * tie;
+            let down = f64::from(log_ratio < 0.0);
+            let items = [loss * weight, weight, chosen, rejected, accuracy, tie, chosen_logp, rejected_logp, down];
+            sums.iter_mut().zip(items).for_each(|(sum, item)| *sum += item);
+            for ((sum, count), metric) in own.iter_mut().zip(extra.chunks_exact(2)) {
+                *sum += metric[0] * metric[1];
+                *count += metric[1];
+            }
+        }
+        let [loss, weight, chosen, rejected, accuracy, ties, chosen_logp, rejected_logp, down] = sums;
+        let mut means = Means::default();
+        means.add("frac_skipped", pairs - kept, pairs);
+        means.add("loss", loss, weight);
+        means.add("rewards/chosen", chosen, kept);
+        means.add("rewards/rejected", rejected, kept);
+        means.add("rewards/margins", chosen - rejected, kept);
+        means.add("rewards/accuracies", accuracy, kept);
+        means.add("rewards/ties", ties, kept);
+        means.add("logps/chosen", chosen_logp, kept);
+        means.add("logps/rejected", rejected_logp, kept);
+        if self.chosen_log_ratios.is_some() {
+            means.add("frac_chosen_logp_down", down, kept);
+        }
+        for (metric, (sum, count)) in self.metrics.iter().zip(own) {
+            means.add(metric.name, sum, count);
+        }
+        means
+    }
+}

@@ -1,0 +1,58 @@
+//! Side information: numbers beside log-probabilities that some methods need, one for each item.
+//!
+//! A method declares what it reads as [`Column`]s and asks the batch for them by that declaration. A column that it
+//! needs and does not get is an error that names both; one that nobody reads is harmless.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+
+use crate::{Error, Result};
+
+/// What the values of a column mean, so that data, laws and documentation can be made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// Any finite number.
+    Real,
+    /// In `[0, 1]`.
+    Unit,
+    /// 0 or 1.
+    Binary,
+    /// A whole number ≥ 0 that names something: an annotator, a prompt.
+    Id,
+}
+
+/// One number for each item of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, in batches, records and error messages.
+    pub name: &'static str,
+    /// What its values mean.
+    pub domain: Domain,
+    /// One line on what it holds.
+    pub meaning: &'static str,
+}
+
+/// The side information of a batch, by name; constants, `[n]` each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Columns(BTreeMap<&'static str, Tensor<1>>);
+
+impl Columns {
+    pub(crate) fn insert(&mut self, column: Column, values: Tensor<1>) {
+        self.0.insert(column.name, values);
+    }
+
+    pub(crate) fn get(&self, column: Column) -> Option<Tensor<1>> {
+        self.0.get(column.name).cloned()
+    }
+
+    pub(crate) fn require(&self, column: Column, method: &'static str) -> Result<Tensor<1>> {
+        self.get(column).ok_or(Error::MissingColumn { method, name: column.name, meaning: column.meaning })
+    }
+
+    /// Every column through `f`: to pick rows, or to move them to another device.
+    #[cfg(test)]
+    pub(crate) fn map(&self, f: impl Fn(&Tensor<1>) -> Tensor<1>) -> Self {
+        Self(self.0.iter().map(|(name, values)| (*name, f(values))).collect())
+    }
+}
