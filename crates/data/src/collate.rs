@@ -158,16 +158,7 @@ mod tests {
     use super::*;
 
     fn pair(prompt: &[u32], chosen: &[u32], rejected: &[u32]) -> TokenPair {
-        TokenPair {
-            id: String::new(),
-            prompt: prompt.to_vec(),
-            chosen: chosen.to_vec(),
-            rejected: rejected.to_vec(),
-            weight: 1.0,
-            margin: None,
-            label_prob: None,
-            group: None,
-        }
+        TokenPair::new("", prompt.to_vec(), chosen.to_vec(), rejected.to_vec())
     }
 
     fn ints(tensor: &Tensor<2, Int>) -> Vec<i64> {

@@ -193,6 +193,7 @@ impl Tokenizer {
 
     /// Tokenizes and truncates pairs; those that cannot be used are left out and counted, also those whose completion is
     /// of several turns ([`Code::DivergentTurns`]).
+    /// Numbers in `meta` become the pair's columns.
     ///
     /// # Errors
     /// Domain errors of `truncation`, and as [`Tokenizer::encode`].
@@ -212,15 +213,14 @@ impl Tokenizer {
             match truncation.apply(&mut prompt, &mut chosen, &mut rejected) {
                 Err(reason) => report.reject(reason.code),
                 Ok(cut) => {
+                    let numbers = pair.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
                     let pair = TokenPair {
-                        id: pair.id.clone(),
-                        prompt,
-                        chosen,
-                        rejected,
                         weight: pair.weight.unwrap_or(1.0),
                         margin: pair.margin,
                         label_prob: pair.p_chosen,
                         group: pair.group.clone(),
+                        columns: numbers.collect(),
+                        ..TokenPair::new(pair.id.clone(), prompt, chosen, rejected)
                     };
                     report.add(&pair, cut);
                     out.push(pair);
@@ -308,5 +308,14 @@ mod tests {
     fn a_vocabulary_too_small_for_bytes_is_an_error() {
         let error = Tokenizer::train(["a"], 100).unwrap_err().to_string();
         assert!(error.starts_with("`vocab_size`: expected at least 262"), "{error}");
+    }
+
+    #[test]
+    fn numbers_of_the_record_become_columns() {
+        let mut pair = Pair::new("the cat", " sat", " ate").unwrap();
+        pair.meta.insert("reward_gaps".into(), 0.5.into());
+        pair.meta.insert("source".into(), "here".into());
+        let (tokens, _) = tokenizer().pairs(&[pair], &Truncation::keep_end(64)).unwrap();
+        assert_eq!(tokens[0].columns, [("reward_gaps".to_owned(), 0.5)].into());
     }
 }

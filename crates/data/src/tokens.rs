@@ -25,6 +25,30 @@ pub struct TokenPair {
     pub label_prob: Option<f64>,
     /// Who judged.
     pub group: Option<String>,
+    /// Further numbers, by name: side information for methods that need it.
+    #[serde(default)]
+    pub columns: BTreeMap<String, f64>,
+    /// Further responses to the prompt, by name: a gold answer, a sample of a policy. Not truncated.
+    #[serde(default)]
+    pub extras: BTreeMap<String, Vec<u32>>,
+}
+
+impl TokenPair {
+    /// A pair of weight 1 with nothing but its tokens.
+    pub fn new(id: impl Into<String>, prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
+        Self {
+            id: id.into(),
+            prompt,
+            chosen,
+            rejected,
+            weight: 1.0,
+            margin: None,
+            label_prob: None,
+            group: None,
+            columns: BTreeMap::new(),
+            extras: BTreeMap::new(),
+        }
+    }
 }
 
 /// Which end of prompt and completion together is cut off when they are too long.
@@ -301,16 +325,7 @@ mod tests {
     #[test]
     fn the_report_counts_and_prints() {
         let mut report = TokenReport::default();
-        let pair = TokenPair {
-            id: "a".into(),
-            prompt: vec![1, 2],
-            chosen: vec![3, 4, 5],
-            rejected: vec![6],
-            weight: 1.0,
-            margin: None,
-            label_prob: None,
-            group: None,
-        };
+        let pair = TokenPair::new("a", vec![1, 2], vec![3, 4, 5], vec![6]);
         report.add(&pair, Cut { prompt: true, chosen: false, rejected: false });
         report.reject(Code::TooLong);
         assert_eq!((report.records, report.pairs, report.truncated_prompts), (2, 1, 1));

@@ -22,6 +22,18 @@ pub enum Domain {
     Id,
 }
 
+impl Domain {
+    /// The domain in words, for errors.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Real => "finite",
+            Self::Unit => "in [0, 1]",
+            Self::Binary => "0 or 1",
+            Self::Id => "a whole number >= 0",
+        }
+    }
+}
+
 /// One number for each item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {

@@ -32,6 +32,16 @@ pub enum Error {
         /// Whether it has one.
         has: bool,
     },
+    /// A record lacks what the objective reads.
+    #[error("record `{id}` has no `{name}` ({meaning}), which the objective needs")]
+    NoSide {
+        /// The first record without it.
+        id: String,
+        /// The column or third response.
+        name: &'static str,
+        /// What that is.
+        meaning: &'static str,
+    },
     /// An objective that compares with a reference got no log-probabilities of it.
     #[error("the objective needs the reference's log-probabilities: compute them with `pair_logps` before training")]
     NoReference,

@@ -30,7 +30,7 @@ pub mod sft;
 pub mod step;
 
 pub use error::{Error, Result};
-pub use pairwise::{PairLogpsCache, PairTask, pair_logps, train_pairs};
+pub use pairwise::{LogpsColumn, PairLogpsCache, PairTask, StepContext, pair_logps, train_pairs};
 pub use record::{Observer, Recorder, StepReport};
 pub use sft::train_sft;
 pub use step::TrainConfig;

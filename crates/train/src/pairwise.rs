@@ -1,13 +1,19 @@
 //! Any objective on pairs.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use accordant_data::{
-    collate::{Padding, TokenBatch},
+    collate::{Padding, Sequence, TokenBatch},
     tokens::TokenPair,
 };
 use accordant_lm::CausalLm;
-use accordant_objectives::pairwise::{PairBatch, PairLogps, PairOutput, PairwiseObjective};
+use accordant_objectives::{
+    Column, Domain, State,
+    pairwise::{Extra, PairBatch, PairLogps, PairOutput, PairwiseObjective},
+};
 use accordant_ops::{SequenceLogps, check_domain};
 use burn::{
     module::Module,
@@ -20,8 +26,24 @@ use crate::{
     step::{Micro, Records, run_steps},
 };
 
-/// Summed log-probabilities and token counts of pairs under one model, on the host: what evaluation reads, and what
-/// training reads of the reference.
+/// Summed log-probabilities and token counts of responses under one model, on the host.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LogpsColumn {
+    /// Sums over the scored tokens, in nats.
+    pub sums: Vec<f64>,
+    /// Scored tokens.
+    pub counts: Vec<f64>,
+}
+
+impl LogpsColumn {
+    fn select(&self, rows: &[usize], device: &Device) -> Result<SequenceLogps> {
+        let pick = |column: &[f64]| vector(rows.iter().map(|row| column[*row]), device);
+        Ok(SequenceLogps::new(pick(&self.sums), pick(&self.counts))?)
+    }
+}
+
+/// Log-probabilities of pairs under one model, on the host: what evaluation reads, and what training reads of the
+/// reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairLogpsCache {
     /// Sums of the chosen completions, in nats.
@@ -32,6 +54,8 @@ pub struct PairLogpsCache {
     pub chosen_counts: Vec<f64>,
     /// Scored tokens of the rejected completions.
     pub rejected_counts: Vec<f64>,
+    /// Third responses that every pair has, by name.
+    pub extras: BTreeMap<String, LogpsColumn>,
     fingerprint: u64,
 }
 
@@ -56,7 +80,7 @@ impl PairLogpsCache {
 fn fingerprint(pairs: &[TokenPair]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for pair in pairs {
-        (&pair.prompt, &pair.chosen, &pair.rejected).hash(&mut hasher);
+        (&pair.prompt, &pair.chosen, &pair.rejected, &pair.extras).hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -66,7 +90,19 @@ fn vector(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
 }
 
-/// Log-probabilities of every pair under `model`, `batch_size` pairs at a time.
+/// The rows of a batch: the chosen responses, the rejected ones, then each third response.
+fn sequences<'a>(pairs: &[&'a TokenPair], extras: &[&str]) -> Vec<Sequence<'a>> {
+    let mut rows: Vec<_> =
+        pairs.iter().map(|pair| Sequence { prompt: &pair.prompt, completion: &pair.chosen }).collect();
+    rows.extend(pairs.iter().map(|pair| Sequence { prompt: &pair.prompt, completion: &pair.rejected }));
+    for name in extras {
+        rows.extend(pairs.iter().map(|pair| Sequence { prompt: &pair.prompt, completion: &pair.extras[*name] }));
+    }
+    rows
+}
+
+/// Log-probabilities of every pair under `model`, and of the third responses that every pair has, `batch_size` pairs at
+/// a time.
 ///
 /// Pass `model.valid()` of a model in training and a plain device, so that no graph is kept.
 ///
@@ -80,27 +116,37 @@ pub fn pair_logps<M: CausalLm>(
 ) -> Result<PairLogpsCache> {
     check_domain(batch_size > 0, "batch_size", "at least 1", 0.0)?;
     let vocab_size = model.head().dims()[0];
-    let mut cache = PairLogpsCache {
-        chosen: vec![0.0; pairs.len()],
-        rejected: vec![0.0; pairs.len()],
-        chosen_counts: vec![0.0; pairs.len()],
-        rejected_counts: vec![0.0; pairs.len()],
-        fingerprint: fingerprint(pairs),
-    };
+    let common = |name: &&String| pairs.iter().all(|pair| pair.extras.contains_key(*name));
+    let extras: Vec<&String> = pairs.first().into_iter().flat_map(|pair| pair.extras.keys()).filter(common).collect();
+    let names: Vec<&str> = extras.iter().map(|name| name.as_str()).collect();
+    let empty = || LogpsColumn { sums: vec![0.0; pairs.len()], counts: vec![0.0; pairs.len()] };
+    let mut columns: Vec<LogpsColumn> = (0..2 + names.len()).map(|_| empty()).collect();
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     order.sort_by_key(|index| row_len(&pairs[*index]));
     for rows in order.chunks(batch_size) {
-        let batch = TokenBatch::of_pairs(rows.iter().map(|row| &pairs[*row]), vocab_size, Padding::default(), device)?;
+        let picked: Vec<_> = rows.iter().map(|row| &pairs[*row]).collect();
+        let batch = TokenBatch::new(&sequences(&picked, &names), vocab_size, Padding::default(), device)?;
         let logps = score(model, &batch)?.sequence();
         let host =
             |tensor: Tensor<1>| tensor.try_into_vec_as::<f64>().expect("the device returns what it has computed");
         let (sums, counts) = (host(logps.sum), host(logps.count));
-        for (place, &row) in rows.iter().enumerate() {
-            (cache.chosen[row], cache.rejected[row]) = (sums[place], sums[rows.len() + place]);
-            (cache.chosen_counts[row], cache.rejected_counts[row]) = (counts[place], counts[rows.len() + place]);
+        for (column, from) in columns.iter_mut().zip((0..).step_by(rows.len())) {
+            for (place, &row) in rows.iter().enumerate() {
+                (column.sums[row], column.counts[row]) = (sums[from + place], counts[from + place]);
+            }
         }
     }
-    Ok(cache)
+    let mut columns = columns.into_iter();
+    let mut next = || columns.next().expect("a column for each kind of response");
+    let (chosen, rejected) = (next(), next());
+    Ok(PairLogpsCache {
+        chosen: chosen.sums,
+        rejected: rejected.sums,
+        chosen_counts: chosen.counts,
+        rejected_counts: rejected.counts,
+        extras: extras.into_iter().map(|name| (name.clone(), next())).collect(),
+        fingerprint: fingerprint(pairs),
+    })
 }
 
 /// Either all pairs have a margin or none has.
@@ -132,36 +178,119 @@ pub struct PairTask<'a> {
     pub device: &'a Device,
 }
 
+/// What the micro-batches of an optimizer step have in common, and what goes on to the next step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepContext {
+    mean_tokens: Vec<(&'static str, f64)>,
+    /// What the objective carries from batch to batch.
+    pub state: State,
+}
+
 impl PairTask<'_> {
-    /// The objective's output on the pairs numbered `rows`, and the number of real tokens read.
+    /// What the micro-batches of the step over the pairs numbered `rows` have in common: mean lengths, so that any split
+    /// gives the same update.
+    ///
+    /// # Errors
+    /// A domain error when a pair does not exist.
+    pub fn context(&self, rows: &[usize], state: State) -> Result<StepContext> {
+        let picked = self.pick(rows)?;
+        // As the batch weighs them: a pair with an empty side counts nothing.
+        let scored = |pair: &TokenPair, ids: &[u32]| ids.len().saturating_sub(usize::from(pair.prompt.is_empty()));
+        let counted: Vec<_> = picked
+            .into_iter()
+            .filter(|pair| scored(pair, &pair.chosen) > 0 && scored(pair, &pair.rejected) > 0 && pair.weight > 0.0)
+            .collect();
+        let weight: f64 = counted.iter().map(|pair| pair.weight).sum();
+        let extras = self.objective.extras();
+        let mut mean_tokens = Vec::new();
+        for name in ["chosen"].into_iter().chain(extras.iter().map(|extra| extra.name)) {
+            let len = |pair: &TokenPair| scored(pair, pair.extras.get(name).unwrap_or(&pair.chosen)) as f64;
+            let tokens: f64 = counted.iter().map(|pair| pair.weight * len(pair)).sum();
+            if tokens > 0.0 {
+                mean_tokens.push((name, tokens / weight));
+            }
+        }
+        Ok(StepContext { mean_tokens, state })
+    }
+
+    fn pick(&self, rows: &[usize]) -> Result<Vec<&TokenPair>> {
+        if let Some(row) = rows.iter().find(|row| **row >= self.pairs.len()) {
+            check_domain(false, "rows", "numbers of the task's pairs", *row as f64)?;
+        }
+        Ok(rows.iter().map(|row| &self.pairs[*row]).collect())
+    }
+
+    /// The objective's output on the pairs numbered `rows`, and the number of real tokens read. The context's state is
+    /// brought up to date with them first.
     ///
     /// # Errors
     /// Token ids outside the vocabulary; side information or a reference that the objective needs and does not get.
-    pub fn forward<M: CausalLm>(&self, model: &M, rows: &[usize], padding: Padding) -> Result<(PairOutput, usize)> {
-        let Self { pairs, device, .. } = *self;
-        if let Some(row) = rows.iter().find(|row| **row >= pairs.len()) {
-            check_domain(false, "rows", "numbers of the task's pairs", *row as f64)?;
-        }
+    pub fn forward<M: CausalLm>(
+        &self,
+        model: &M,
+        rows: &[usize],
+        padding: Padding,
+        context: &mut StepContext,
+    ) -> Result<(PairOutput, usize)> {
+        let Self { pairs, device, objective, .. } = *self;
+        let picked = self.pick(rows)?;
         if let Some(reference) = self.reference
             && reference.chosen.len() != pairs.len()
         {
             reference.check("reference", pairs)?;
         }
-        let picked = || rows.iter().map(|row| &pairs[*row]);
-        let tokens = TokenBatch::of_pairs(picked(), model.head().dims()[0], padding, device)?;
-        let policy = PairLogps::from_stacked_tokens(&score(model, &tokens)?)?;
-        let mut batch = PairBatch::new(policy).with_weights(vector(picked().map(|pair| pair.weight), device))?;
-        if let Some(reference) = self.reference.filter(|_| self.objective.needs_reference()) {
+        let (columns, extras) = (objective.columns(), objective.extras());
+        self.check_sides(&picked, &columns, &extras)?;
+        let names: Vec<_> = extras.iter().map(|extra| extra.name).collect();
+        let tokens = TokenBatch::new(&sequences(&picked, &names), model.head().dims()[0], padding, device)?;
+        let logps = score(model, &tokens)?.sequence();
+        let count = rows.len();
+        let mut batch = PairBatch::new(PairLogps::from_stacked(&logps.narrow(0, 2 * count)?)?);
+        let reference = self.reference.filter(|_| objective.needs_reference());
+        if let Some(reference) = reference {
             batch = batch.with_reference(reference.select(rows, device)?)?;
         }
-        if picked().any(|pair| pair.label_prob.is_some()) {
-            batch = batch.with_label_probs(vector(picked().map(|pair| pair.label_prob.unwrap_or(1.0)), device))?;
+        for (number, extra) in extras.iter().enumerate() {
+            let cached = self.reference.and_then(|reference| reference.extras.get(extra.name));
+            let reference = match cached.filter(|_| extra.needs_reference) {
+                Some(column) => Some(column.select(rows, device)?),
+                None => None,
+            };
+            batch = batch.with_extra(*extra, logps.narrow((2 + number) * count, count)?, reference)?;
         }
-        if picked().any(|pair| pair.margin.is_some()) {
-            check_margins(picked())?;
-            batch = batch.with_margins(vector(picked().filter_map(|pair| pair.margin), device))?;
+        let column = |value: &dyn Fn(&TokenPair) -> f64| vector(picked.iter().map(|pair| value(pair)), device);
+        if picked.iter().any(|pair| pair.weight != 1.0) {
+            batch = batch.with_weights(column(&|pair| pair.weight))?;
         }
-        Ok((self.objective.forward(&batch)?, tokens.num_tokens))
+        if picked.iter().any(|pair| pair.label_prob.is_some()) {
+            batch = batch.with_label_probs(column(&|pair| pair.label_prob.unwrap_or(1.0)))?;
+        }
+        if picked.iter().any(|pair| pair.margin.is_some()) {
+            check_margins(picked.iter().copied())?;
+            batch = batch.with_margins(column(&|pair| pair.margin.unwrap_or_default()))?;
+        }
+        for side in columns {
+            batch = batch.with_column(side, column(&|pair| pair.columns[side.name]))?;
+        }
+        for (name, mean_tokens) in &context.mean_tokens {
+            batch = batch.with_mean_tokens(name, *mean_tokens)?;
+        }
+        objective.observe(&mut context.state, &batch)?;
+        Ok((objective.forward(&batch.with_state(context.state.clone()))?, tokens.num_tokens))
+    }
+
+    /// Every pair has what the objective reads.
+    fn check_sides(&self, pairs: &[&TokenPair], columns: &[Column], extras: &[Extra]) -> Result<()> {
+        let missing = |pair: &TokenPair, name, meaning| Err(Error::NoSide { id: pair.id.clone(), name, meaning });
+        for pair in pairs {
+            if let Some(column) = columns.iter().find(|column| !pair.columns.contains_key(column.name)) {
+                return missing(pair, column.name, column.meaning);
+            }
+            if let Some(extra) = extras.iter().find(|extra| !pair.extras.contains_key(extra.name)) {
+                return missing(pair, extra.name, extra.meaning);
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -174,6 +303,20 @@ impl PairTask<'_> {
             check_domain(weight.is_finite() && weight >= 0.0, "weight", "finite and >= 0", weight)?;
             check_domain(margin.is_finite(), "margin", "finite", margin)?;
             check_domain((0.0..=1.0).contains(&p), "label_prob", "in [0, 1]", p)?;
+        }
+        let (columns, extras) = (self.objective.columns(), self.objective.extras());
+        self.check_sides(&self.pairs.iter().collect::<Vec<_>>(), &columns, &extras)?;
+        for column in columns {
+            for pair in self.pairs {
+                let value = pair.columns[column.name];
+                let holds = match column.domain {
+                    Domain::Real => value.is_finite(),
+                    Domain::Unit => (0.0..=1.0).contains(&value),
+                    Domain::Binary => value == 0.0 || value == 1.0,
+                    Domain::Id => value >= 0.0 && value.fract() == 0.0,
+                };
+                check_domain(holds, column.name, column.domain.expected(), value)?;
+            }
         }
         match self.reference {
             _ if !self.objective.needs_reference() => Ok(()),
@@ -189,7 +332,7 @@ impl PairTask<'_> {
 ///
 /// # Errors
 /// [`Error::NoRecords`], [`Error::NoReference`], [`Error::Stale`] when the reference belongs to other pairs,
-/// [`Error::MarginMixed`], [`Error::NotAutodiff`], domain errors of `config` and of the pairs' weights, margins and label
+/// [`Error::MarginMixed`], [`Error::NoSide`], [`Error::NotAutodiff`], domain errors of `config` and of the pairs' weights, margins and label
 /// probabilities, token ids outside the vocabulary, and [`Error::NotFinite`] before a
 /// step that would spoil the parameters.
 pub fn train_pairs<M: Module + CausalLm>(
@@ -201,8 +344,11 @@ pub fn train_pairs<M: Module + CausalLm>(
     task.check()?;
     let lens = task.pairs.iter().map(row_len).collect();
     let records = Records { lens, id: &|index| task.pairs[index].id.clone() };
-    run_steps(model, &records, config, task.phase, observer, |model, rows| {
-        let (output, tokens) = task.forward(model, rows, Padding::default())?;
+    let mut state = State::default();
+    run_steps(model, &records, config, task.phase, observer, |model, rows, step| {
+        let mut context = task.context(step, std::mem::take(&mut state))?;
+        let (output, tokens) = task.forward(model, rows, Padding::default(), &mut context)?;
+        state = context.state;
         Ok(Micro { reduced: output.reduce()?, means: output.means(), tokens })
     })
 }

@@ -34,7 +34,7 @@ pub fn train_sft<M: Module + CausalLm>(
     let vocab_size = model.head().dims()[0];
     let lens = pairs.iter().map(|pair| pair.prompt.len() + pair.chosen.len()).collect();
     let records = Records { lens, id: &|index| pairs[index].id.clone() };
-    run_steps(model, &records, config, "sft", observer, |model, rows| {
+    run_steps(model, &records, config, "sft", observer, |model, rows, _| {
         let sequence = |row: &usize| Sequence { prompt: &pairs[*row].prompt, completion: &pairs[*row].chosen };
         let sequences: Vec<_> = rows.iter().map(sequence).collect();
         let batch = TokenBatch::new(&sequences, vocab_size, Padding::default(), device)?;

@@ -138,14 +138,15 @@ pub(crate) struct Records<'a> {
     pub id: &'a dyn Fn(usize) -> String,
 }
 
-/// `config.steps` optimizer steps over records in a seeded order; `forward` is given the indices of a micro-batch.
+/// `config.steps` optimizer steps over records in a seeded order; `forward` is given the indices of a
+/// micro-batch, and those of the whole step.
 pub(crate) fn run_steps<M: Module>(
     mut model: M,
     records: &Records<'_>,
     config: &TrainConfig,
     phase: &str,
     observer: &mut dyn Observer,
-    forward: impl Fn(&M, &[usize]) -> Result<Micro>,
+    mut forward: impl FnMut(&M, &[usize], &[usize]) -> Result<Micro>,
 ) -> Result<M> {
     config.validate()?;
     if !model.devices().iter().all(Device::is_autodiff) {
@@ -162,7 +163,7 @@ pub(crate) fn run_steps<M: Module>(
         batch.sort_by_key(|index| records.lens[*index]);
         let (mut accumulation, mut means, mut tokens) = (Accumulation::default(), Means::default(), 0);
         for rows in batch.chunks(config.micro_batch_size) {
-            let micro = forward(&model, rows)?;
+            let micro = forward(&model, rows, &batch)?;
             accumulation.add(&model, &micro.reduced);
             means.merge(&micro.means);
             tokens += micro.tokens;

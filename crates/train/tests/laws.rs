@@ -7,8 +7,8 @@ use accordant_data::{
 };
 use accordant_lm::decoder::{Decoder, DecoderConfig};
 use accordant_objectives::{
-    Options,
-    pairwise::{self, PairwiseObjective, dpo::DpoConfig},
+    Column, Domain, Options, State,
+    pairwise::{self, Extra, PairBatch, PairOutput, PairwiseObjective, dpo::DpoConfig},
 };
 use accordant_train::{
     Error, Observer, PairLogpsCache, PairTask, Recorder, Result, TrainConfig, pair_logps,
@@ -23,19 +23,32 @@ use burn::{
 
 const VOCAB: usize = 23;
 
-/// Eight pairs of unequal lengths and weights; the texts follow a fixed rule, so nothing here is random.
+/// All pairs: the step that every split is a split of.
+const ALL: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/// Eight pairs of unequal lengths and weights, with all that any method reads; the texts follow a fixed rule, so nothing
+/// here is random.
 fn pairs() -> Vec<TokenPair> {
     let ids = |start: u32, len: u32| (0..len).map(|i| (start * 7 + i * i + 3 * i) % 22 + 1).collect::<Vec<u32>>();
+    let methods: Vec<_> = pairwise::methods().iter().map(|m| (m.build)(&Options::new()).unwrap()).collect();
+    let columns: Vec<_> = methods.iter().flat_map(|method| method.columns()).collect();
+    let extras: Vec<_> = methods.iter().flat_map(|method| method.extras()).collect();
+    let value = |domain, n: u32| match domain {
+        Domain::Real => f64::from(n) * 0.3 - 1.0,
+        Domain::Unit => f64::from(n % 5) / 4.0,
+        Domain::Binary | Domain::Id => f64::from(n % 2),
+    };
     (0..8)
         .map(|n| TokenPair {
-            id: format!("pair {n}"),
-            prompt: ids(n, 3 + n % 4),
-            chosen: ids(n + 30, 2 + (5 * n) % 7),
-            rejected: ids(n + 60, 1 + (3 * n) % 8),
+            columns: columns.iter().map(|column| (column.name.to_owned(), value(column.domain, n))).collect(),
+            extras: extras.iter().zip(80..).map(|(extra, at)| (extra.name.to_owned(), ids(n + at, n % 4))).collect(),
             weight: 1.0 + f64::from(n % 3),
-            margin: None,
-            label_prob: None,
-            group: None,
+            ..TokenPair::new(
+                format!("pair {n}"),
+                ids(n, 3 + n % 4),
+                ids(n + 30, 2 + (5 * n) % 7),
+                ids(n + 60, 1 + (3 * n) % 8),
+            )
         })
         .collect()
 }
@@ -73,7 +86,8 @@ fn losses(policy: &Decoder, rows: &[usize], padding: Padding, objective: &dyn Pa
     let pairs = pairs();
     let (reference, device) = (reference(&pairs), device());
     let task = PairTask { pairs: &pairs, reference: Some(&reference), objective, phase: "dpo", device: &device };
-    let (output, _) = task.forward(policy, rows, padding).unwrap();
+    let mut context = task.context(&ALL, State::default()).unwrap();
+    let (output, _) = task.forward(policy, rows, padding, &mut context).unwrap();
     output.losses.try_to_vec_as::<f64>().unwrap()
 }
 
@@ -93,7 +107,8 @@ fn accumulate(policy: &Decoder, size: usize, objective: &dyn PairwiseObjective) 
     let task = PairTask { pairs: &pairs, reference: Some(&reference), objective, phase: "dpo", device: &device };
     let mut sum = Accumulation::default();
     for rows in (0..8).collect::<Vec<usize>>().chunks(size) {
-        let (output, _) = task.forward(policy, rows, Padding::default()).unwrap();
+        let mut context = task.context(&ALL, State::default()).unwrap();
+        let (output, _) = task.forward(policy, rows, Padding::default(), &mut context).unwrap();
         sum.add(policy, &output.reduce().unwrap());
     }
     let mean = sum.finish(policy, f64::INFINITY);
@@ -108,6 +123,9 @@ fn any_split_into_micro_batches_gives_the_same_gradient() {
     let policy = model(2);
     for method in pairwise::methods() {
         let objective = (method.build)(&Options::new()).unwrap();
+        if objective.uses_batch_statistics() {
+            continue;
+        }
         let (whole, gradient) = accumulate(&policy, 8, &*objective);
         let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
         assert!(norm > 1e-4, "{}: there is something to learn", method.name);
@@ -215,6 +233,47 @@ fn what_is_wrong_with_a_run_is_said_before_it_starts() {
     foreign[3].chosen[1] = VOCAB as u32;
     let error = pair_logps(&model(1).valid(), &foreign, 8, &Device::flex()).unwrap_err().to_string();
     assert!(error.contains("token id 23 is not below the vocabulary size 23"), "{error}");
+}
+
+#[test]
+fn a_record_without_what_the_objective_reads_is_named() {
+    let column = Column { name: "depth", domain: Domain::Unit, meaning: "how deep" };
+    let extra = Extra { name: "gold", meaning: "the best answer", needs_reference: false };
+    #[derive(Debug)]
+    struct Reads(Column, Extra);
+    impl PairwiseObjective for Reads {
+        fn columns(&self) -> Vec<Column> {
+            vec![self.0]
+        }
+        fn extras(&self) -> Vec<Extra> {
+            vec![self.1]
+        }
+        fn forward(&self, batch: &PairBatch) -> accordant_objectives::Result<PairOutput> {
+            let depth = batch.column(self.0, "reads")?;
+            Ok(PairOutput::new(depth - batch.extra(self.1, "reads")?.sum.clone(), batch, 1.0))
+        }
+    }
+    let objective = Reads(column, extra);
+    let run = |pairs: &[TokenPair]| {
+        let reference = reference(pairs);
+        train(model(1), Some(&reference), pairs, &objective, &TrainConfig::new(1, 1e-3), &mut ())
+    };
+    let mut pairs = pairs();
+    for (n, pair) in pairs.iter_mut().enumerate() {
+        pair.columns.insert("depth".into(), 0.5);
+        if n != 3 {
+            pair.extras.insert("gold".into(), vec![1, 2]);
+        }
+    }
+    let error = run(&pairs).unwrap_err().to_string();
+    assert_eq!(error, "record `pair 3` has no `gold` (the best answer), which the objective needs");
+    pairs[3].extras.insert("gold".into(), vec![]);
+    run(&pairs).unwrap();
+    pairs[5].columns.insert("depth".into(), 1.5);
+    assert_eq!(run(&pairs).unwrap_err().to_string(), "`depth`: expected in [0, 1], got 1.5");
+    pairs[5].columns.remove("depth");
+    let error = run(&pairs).unwrap_err().to_string();
+    assert_eq!(error, "record `pair 5` has no `depth` (how deep), which the objective needs");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! **Paper:** Direct Preference Optimization: Your Language Model is Secretly a Reward Model (2023), 2305.18290.
 //! **Use when:** there are pairs and a reference policy; the method to try first.
+//! **Checked by:** golden numbers (TRL), hand-worked values, finite differences, the laws of the family.
 //! **Deviations:** label smoothing is applied, as in the authors' note on cDPO and in OpenRLHF; TRL 1.16 ignores it.
 
 use accordant_ops::stable::softplus;

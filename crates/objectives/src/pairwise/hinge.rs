@@ -2,6 +2,7 @@
 //!
 //! **Paper:** Statistical Rejection Sampling Improves Preference Optimization (2023), 2309.06657.
 //! **Use when:** pairs that are far enough apart should stop pulling.
+//! **Checked by:** golden numbers (TRL), hand-worked values, finite differences, the laws of the family.
 //! **Deviations:** none; the subgradient at the kink `h = 1` is 0.
 
 use burn::{config::Config, tensor::Tensor};

@@ -2,6 +2,7 @@
 //!
 //! **Paper:** A General Theoretical Paradigm to Understand Learning from Human Preferences (2023), 2310.12036.
 //! **Use when:** preferences are near-deterministic and DPO drives the margins to infinity.
+//! **Checked by:** golden numbers (TRL), hand-worked values, finite differences, the laws of the family.
 //! **Deviations:** log-ratios are averaged over tokens by default, the reading that the authors confirmed and that TRL
 //! and HALOs follow; [`Length::Sum`] is the paper's notation and OpenRLHF's form.
 
