@@ -32,15 +32,20 @@ extern crate self as accordant_objectives;
 
 pub mod error;
 pub mod method;
+mod metrics;
+pub mod moments;
 pub mod options;
 pub mod pairwise;
 pub mod side;
 pub mod state;
+pub mod tokens;
 
 /// What a caller needs of `accordant-ops`, so that this crate is enough.
 pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};
 pub use error::{Error, Result};
 pub use method::Method;
+pub use moments::Moments;
 pub use options::Options;
 pub use side::{Column, Domain};
 pub use state::State;
+pub use tokens::TokensOutput;

@@ -68,3 +68,15 @@ impl Columns {
         Self(self.0.iter().map(|(name, values)| (*name, f(values))).collect())
     }
 }
+
+/// `(1 − q) right + q wrong`: the loss of an item whose label is wrong with probability `q`.
+pub(crate) fn mixed(q: Tensor<1>, right: Tensor<1>, wrong: Tensor<1>) -> Tensor<1> {
+    (-q.clone() + 1.0) * right + q * wrong
+}
+
+/// `total / part`, and 0 where `part` is 0: what an item of a part counts in a mean over the whole to make that the mean
+/// over the part. `[1]` each.
+pub(crate) fn share(total: Tensor<1>, part: Tensor<1>) -> Tensor<1> {
+    let none = part.clone().equal_scalar(0.0);
+    (total / part.mask_fill(none.clone(), 1.0)).mask_fill(none, 0.0)
+}

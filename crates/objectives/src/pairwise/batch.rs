@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 
 use crate::{
     Error, Result, State,
-    side::{Column, Columns},
+    side::{Column, Columns, mixed, share},
 };
 
 /// Log-probabilities of both members of each pair under one model.
@@ -490,12 +490,6 @@ impl PairBatch {
         }
         let weights = self.weights();
         let tokens = (logps.count.clone().detach() * weights.clone()).sum();
-        let none = tokens.clone().equal_scalar(0.0);
-        (weights.sum() / tokens.mask_fill(none.clone(), 1.0)).mask_fill(none, 0.0)
+        share(weights.sum(), tokens)
     }
-}
-
-/// `(1 − q) right + q wrong`.
-fn mixed(q: Tensor<1>, right: Tensor<1>, wrong: Tensor<1>) -> Tensor<1> {
-    (-q.clone() + 1.0) * right + q * wrong
 }

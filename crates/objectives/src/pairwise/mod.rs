@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use accordant_ops::{TokenLogps, check_domain, check_shape, stable::softplus};
 use burn::tensor::{Bool, Tensor};
 
-use crate::{Options, Result, State, method, side::Column};
+use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
 pub mod batch;
 pub mod compose;
@@ -127,7 +127,7 @@ pub fn logistic_loss(batch: &PairBatch, h: Tensor<1>, label_smoothing: f64) -> T
 }
 
 /// The domain of a `beta` shared by the family.
-fn check_beta(beta: f64) -> Result<()> {
+pub(crate) fn check_beta(beta: f64) -> Result<()> {
     Ok(check_domain(beta.is_finite() && beta > 0.0, "beta", "finite and > 0", beta)?)
 }
 
@@ -135,23 +135,6 @@ fn check_beta(beta: f64) -> Result<()> {
 fn check_smoothing(label_smoothing: f64) -> Result<()> {
     let holds = (0.0..0.5).contains(&label_smoothing);
     Ok(check_domain(holds, "label_smoothing", "in [0, 0.5)", label_smoothing)?)
-}
-
-/// What [`evaluate_tokens`] returns.
-#[derive(Debug, Clone)]
-pub struct TokensOutput {
-    /// The loss of each pair, `[n]`.
-    pub losses: Tensor<1>,
-    /// The weight of each pair, `[n]`.
-    pub weights: Tensor<1>,
-    /// The reduced loss, `[1]`, and the two sums it was made of.
-    pub loss: Tensor<1>,
-    /// Its numerator.
-    pub numerator: Tensor<1>,
-    /// Its denominator.
-    pub denominator: Tensor<1>,
-    /// Everything that is logged, by name.
-    pub logged: Vec<(&'static str, Tensor<1>)>,
 }
 
 /// Evaluates an objective on plain tensors, as property tests and benches want it.
@@ -209,14 +192,8 @@ pub fn evaluate_tokens(
     objective.observe(&mut state, &batch)?;
     let output = objective.forward(&batch.with_state(state))?;
     let reduced = output.reduce()?;
-    Ok(TokensOutput {
-        loss: reduced.loss,
-        numerator: reduced.numerator,
-        denominator: reduced.denominator,
-        logged: output.logged(),
-        losses: output.losses,
-        weights: output.weights,
-    })
+    let logged = output.logged();
+    Ok(TokensOutput::new(output.losses, output.weights, reduced, logged))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! What a pairwise objective returns.
 
-use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
-use burn::tensor::{Tensor, TensorData};
+use accordant_ops::{ItemReduction, Means, Reduced, reduce::reduce_items};
+use burn::tensor::Tensor;
 
 use super::{PairBatch, PairValues};
-use crate::Result;
+use crate::{
+    Result,
+    metrics::{Metrics, counted},
+};
 
 /// What a pairwise objective returns, one entry per pair, all `[n]`; everything but `losses` is detached.
 #[derive(Debug, Clone)]
@@ -23,15 +26,7 @@ pub struct PairOutput {
     /// Summed log-probabilities of the rejected responses under the policy.
     pub rejected_logps: Tensor<1>,
     chosen_log_ratios: Option<Tensor<1>>,
-    metrics: Vec<Metric>,
-}
-
-/// A number that one method logs beside the family's: a value and a weight for each pair.
-#[derive(Debug, Clone)]
-struct Metric {
-    name: &'static str,
-    values: Tensor<1>,
-    weights: Tensor<1>,
+    metrics: Metrics,
 }
 
 impl PairOutput {
@@ -55,7 +50,7 @@ impl PairOutput {
             chosen_logps: policy.chosen.sum.clone().detach(),
             rejected_logps: policy.rejected.sum.clone().detach(),
             chosen_log_ratios: batch.known_log_ratios().map(|ratios| ratios.chosen.detach()),
-            metrics: Vec::new(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -64,7 +59,7 @@ impl PairOutput {
     /// # Errors
     /// A shape error naming the metric.
     pub fn with_metric(self, name: &'static str, values: Tensor<1>) -> Result<Self> {
-        let weights = self.weights.ones_like().mask_fill(self.weights.clone().lower_equal_scalar(0.0), 0.0);
+        let weights = counted(&self.weights);
         self.with_weighted_metric(name, values, weights)
     }
 
@@ -74,16 +69,13 @@ impl PairOutput {
     /// # Errors
     /// A shape error naming the metric.
     pub fn with_weighted_metric(mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>) -> Result<Self> {
-        check_shape(name, &self.losses.dims(), &values.dims())?;
-        check_shape(name, &self.losses.dims(), &weights.dims())?;
-        self.metrics.push(Metric { name, values: values.detach(), weights: weights.detach() });
+        self.metrics.add(name, values, weights, &self.losses)?;
         Ok(self)
     }
 
     /// What [`PairOutput::with_metric`] added, by name: values and weights, `[n]`.
     pub fn metric(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
-        let found = self.metrics.iter().find(|metric| metric.name == name)?;
-        Some((&found.values, &found.weights))
+        self.metrics.get(name)
     }
 
     /// Everything that is logged, by name, `[n]` each.
@@ -94,8 +86,7 @@ impl PairOutput {
             ("logps/chosen", &self.chosen_logps),
             ("logps/rejected", &self.rejected_logps),
         ];
-        let own = self.metrics.iter().map(|metric| (metric.name, &metric.values));
-        family.into_iter().chain(own).map(|(name, values)| (name, values.clone())).collect()
+        family.into_iter().chain(self.metrics.named()).map(|(name, values)| (name, values.clone())).collect()
     }
 
     /// The weighted mean of the losses, with its numerator and denominator.
@@ -114,8 +105,7 @@ impl PairOutput {
     pub fn means(&self) -> Means {
         // A method without a reference has no log-ratio; a zero is no displacement.
         let log_ratios = self.chosen_log_ratios.clone().unwrap_or_else(|| self.losses.zeros_like());
-        const FIXED: usize = 7;
-        let fixed: [&Tensor<1>; FIXED] = [
+        let family = [
             &log_ratios,
             &self.losses,
             &self.weights,
@@ -124,37 +114,26 @@ impl PairOutput {
             &self.chosen_logps,
             &self.rejected_logps,
         ];
-        let own = self.metrics.iter().flat_map(|metric| [&metric.values, &metric.weights]);
-        let columns: Vec<_> = fixed.into_iter().chain(own).map(|column| column.clone().detach()).collect();
-        let width = columns.len();
-        let stacked = Tensor::stack::<2>(columns, 1);
-        let rows: TensorData = stacked.into_data().convert::<f64>();
-        // Summed here and named once: names cost more than numbers.
-        let (mut pairs, mut kept, mut sums) = (0.0, 0.0, [0.0; 9]);
-        let mut own = vec![(0.0, 0.0); self.metrics.len()];
-        for row in rows.as_slice::<f64>().expect("converted to f64").chunks_exact(width) {
-            let Some((&[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp], extra)) =
-                row.split_first_chunk::<FIXED>()
-            else {
-                continue;
-            };
-            pairs += 1.0;
-            if weight <= 0.0 {
-                continue;
-            }
-            kept += 1.0;
-            let tie = f64::from(chosen == rejected);
-            let accuracy = f64::from(chosen > rejected) + 0.5 * tie;
-            let down = f64::from(log_ratio < 0.0);
-            let items = [loss * weight, weight, chosen, rejected, accuracy, tie, chosen_logp, rejected_logp, down];
-            sums.iter_mut().zip(items).for_each(|(sum, item)| *sum += item);
-            for ((sum, count), metric) in own.iter_mut().zip(extra.chunks_exact(2)) {
-                *sum += metric[0] * metric[1];
-                *count += metric[1];
-            }
-        }
-        let [loss, weight, chosen, rejected, accuracy, ties, chosen_logp, rejected_logp, down] = sums;
         let mut means = Means::default();
+        let (mut pairs, mut kept, mut sums) = (0.0, 0.0, [0.0; 9]);
+        self.metrics.read(
+            family,
+            &mut means,
+            |&[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp]| {
+                pairs += 1.0;
+                if weight <= 0.0 {
+                    return false;
+                }
+                kept += 1.0;
+                let tie = f64::from(chosen == rejected);
+                let accuracy = f64::from(chosen > rejected) + 0.5 * tie;
+                let down = f64::from(log_ratio < 0.0);
+                let items = [loss * weight, weight, chosen, rejected, accuracy, tie, chosen_logp, rejected_logp, down];
+                sums.iter_mut().zip(items).for_each(|(sum, item)| *sum += item);
+                true
+            },
+        );
+        let [loss, weight, chosen, rejected, accuracy, ties, chosen_logp, rejected_logp, down] = sums;
         means.add("frac_skipped", pairs - kept, pairs);
         means.add("loss", loss, weight);
         means.add("rewards/chosen", chosen, kept);
@@ -166,9 +145,6 @@ impl PairOutput {
         means.add("logps/rejected", rejected_logp, kept);
         if self.chosen_log_ratios.is_some() {
             means.add("frac_chosen_logp_down", down, kept);
-        }
-        for (metric, (sum, count)) in self.metrics.iter().zip(own) {
-            means.add(metric.name, sum, count);
         }
         means
     }
