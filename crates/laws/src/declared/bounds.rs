@@ -1,0 +1,70 @@
+//! Values that a loss must take, must not pass, and must not depend on.
+
+use super::{ROUNDING, plain};
+use crate::{
+    compare::{close, same_gradient},
+    loss::Target,
+    report::Disagreement,
+    runner::{Law, Outcome, Verdict},
+    strategy::{Hooks, Inputs},
+    subject::Subject,
+    tensors::Layout,
+};
+
+/// Where the policy equals the reference every item has this loss.
+pub(super) fn at_reference<'a>(value: f64) -> Law<'a> {
+    plain("at the reference", move |subject, case| {
+        let losses = subject.values(&case.batch.at_reference(), &Layout::default())?.losses;
+        match losses.iter().position(|loss| !close(value, *loss, 1e-12)) {
+            None => Ok(Verdict::Holds),
+            Some(index) => {
+                let expected = format!("with the reference equal to the policy, loss {value} of item {index}");
+                Err(Disagreement::new(expected, format!("{}", losses[index])))
+            }
+        }
+    })
+}
+
+/// Another reference, a NaN included, changes nothing.
+pub(super) fn reference_free<'a>() -> Law<'a> {
+    Law::new("reference-free", Inputs::default(), |subject, case| {
+        let mut random = case.random();
+        let other = [f64::NAN, -1.0, -1e4][random.below(3)];
+        let changed = case.batch.map(|_, item| {
+            item.responses.iter_mut().for_each(|response| response.reference.fill(other));
+        });
+        let before = subject.gradient(&case.batch, &Layout::default(), Target::Loss)?;
+        let after = subject.gradient(&changed, &Layout::default(), Target::Loss)?;
+        let note = |found: Disagreement| Disagreement {
+            expected: format!("{}, whatever the reference is", found.expected),
+            got: format!("{} with {other} for every token", found.got),
+        };
+        same_gradient(&before, &after).map_err(note)?;
+        Ok(Verdict::Holds)
+    })
+}
+
+pub(super) fn lower_bound<'a>(bound: f64) -> Law<'a> {
+    bounded("lower bound", format!("at least {bound}"), move |loss| loss >= bound - slack(bound))
+}
+
+pub(super) fn upper_bound<'a>(bound: f64) -> Law<'a> {
+    bounded("upper bound", format!("at most {bound}"), move |loss| loss <= bound + slack(bound))
+}
+
+fn slack(bound: f64) -> f64 {
+    ROUNDING * bound.abs().max(1.0)
+}
+
+fn bounded<'a>(name: &str, what: String, inside: impl Fn(f64) -> bool + 'a) -> Law<'a> {
+    let test = move |subject: &Subject, case: &crate::runner::Case| -> Outcome {
+        let losses = subject.values(&case.batch, &Layout::default())?.losses;
+        match losses.iter().position(|loss| !inside(*loss)) {
+            None => Ok(Verdict::Holds),
+            Some(index) => {
+                Err(Disagreement::new(format!("a loss of item {index} of {what}"), format!("{}", losses[index])))
+            }
+        }
+    };
+    Law::new(name, Inputs { extreme: true, hooks: Hooks::None, ..Inputs::default() }, test)
+}

@@ -1,0 +1,71 @@
+//! The laws that a subject declares, one for each [`Property`].
+
+use crate::{
+    compare::close,
+    laws::refused,
+    loss::Values,
+    property::Property,
+    report::Disagreement,
+    runner::{Case, Law, Outcome},
+    strategy::{Hooks, Inputs},
+    subject::Subject,
+};
+
+mod bounds;
+mod mixing;
+mod monotone;
+mod order;
+mod shifts;
+
+/// The laws of all declared properties.
+pub(crate) fn laws<'a>(subject: &Subject) -> Vec<Law<'a>> {
+    subject.properties.iter().filter_map(|property| law(*property)).collect()
+}
+
+fn law<'a>(property: Property) -> Option<Law<'a>> {
+    Some(match property {
+        Property::ShiftInvariant => shifts::shift_invariant(),
+        Property::ShiftInvariantPerToken => shifts::shift_invariant_per_token(),
+        Property::ShiftSensitive => shifts::shift_sensitive(),
+        Property::DecreasingInChosen => monotone::decreasing_in_chosen(),
+        Property::IncreasingInRejected => monotone::increasing_in_rejected(),
+        Property::DecreasingInDesirable => monotone::decreasing_in_desirable(),
+        Property::IncreasingInUndesirable => monotone::increasing_in_undesirable(),
+        Property::ConvexInMargin => monotone::convex(),
+        Property::SwapDifference(slope) => mixing::swap_difference(slope, false),
+        Property::SwapDifferencePerToken(slope) => mixing::swap_difference(slope, true),
+        Property::AtReference(value) => bounds::at_reference(value),
+        Property::ReferenceFree => bounds::reference_free(),
+        Property::LowerBound(bound) => bounds::lower_bound(bound),
+        Property::UpperBound(bound) => bounds::upper_bound(bound),
+        // It takes laws away.
+        Property::BatchStatistics => return None,
+        Property::LabelProbMixes => mixing::label_prob_mixes(),
+        Property::MarginShifts { beta } => mixing::margin_shifts(beta, false),
+        Property::MarginShiftsPerToken { beta } => mixing::margin_shifts(beta, true),
+        Property::NoHook(name) => refused(name),
+        Property::PermutationOfCandidates => order::permutation_of_candidates(),
+        Property::TiesSayNothing => order::ties_say_nothing(),
+    })
+}
+
+/// A law about batches without hooks.
+fn plain<'a>(name: &str, test: impl Fn(&Subject, &Case) -> Outcome + 'a) -> Law<'a> {
+    Law::new(name, Inputs { hooks: Hooks::None, ..Inputs::default() }, test)
+}
+
+/// What losses of the same items, changed or not, may differ by.
+const ROUNDING: f64 = 1e-10;
+
+/// That items have equal losses; `what` was done to the batch.
+fn same_losses(what: &str, before: &Values, after: &Values) -> Result<(), Disagreement> {
+    for (index, (before, after)) in before.losses.iter().zip(&after.losses).enumerate() {
+        if !close(*before, *after, ROUNDING) {
+            return Err(Disagreement::new(
+                format!("loss {before} of item {index}, as before {what}"),
+                format!("{after}"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Only the policy learns.
+
+use burn::tensor::Tensor;
+
+use crate::{
+    report::Disagreement,
+    runner::{Law, Verdict},
+    strategy::Inputs,
+    tensors::Layout,
+};
+
+/// Neither the reference nor a column gets a gradient.
+pub(super) fn constants<'a>() -> Law<'a> {
+    Law::new("constants", Inputs::default(), |subject, case| {
+        let device = subject.device().autodiff();
+        let (mut tensors, _) = subject.tensors(&case.batch, &Layout::default(), &device);
+        tensors.policy = tensors.policy.require_grad();
+        tensors.reference = tensors.reference.require_grad();
+        let leaf = |tensor: &mut Tensor<1>| *tensor = tensor.clone().require_grad();
+        tensors.columns.values_mut().chain(tensors.response_columns.values_mut()).for_each(leaf);
+        let (evaluated, _) = subject.evaluate(&tensors)?;
+        let total = evaluated.loss + evaluated.losses.sum() + evaluated.numerator;
+        let grads = (total + tensors.policy.sum().mul_scalar(0.0)).backward();
+        let touched = |grad: Option<Vec<f64>>| grad.filter(|grad| grad.iter().any(|value| *value != 0.0));
+        let host = |tensor: &Tensor<1>| tensor.grad(&grads).and_then(|grad| grad.try_to_vec_as::<f64>().ok());
+        let reference = tensors.reference.grad(&grads).and_then(|grad| grad.try_to_vec_as::<f64>().ok());
+        if let Some(grad) = touched(reference) {
+            return Err(Disagreement::new("no gradient into the reference", format!("{grad:?}")));
+        }
+        for (name, column) in tensors.columns.iter().chain(&tensors.response_columns) {
+            if let Some(grad) = touched(host(column)) {
+                return Err(Disagreement::new(format!("no gradient into `{name}`"), format!("{grad:?}")));
+            }
+        }
+        Ok(Verdict::Holds)
+    })
+}
+
+/// What is reported, and what the loss is divided by, is detached from the policy.
+pub(super) fn detached_outputs<'a>() -> Law<'a> {
+    Law::new("detached outputs", Inputs::default(), |subject, case| {
+        let device = subject.device().autodiff();
+        let (mut tensors, _) = subject.tensors(&case.batch, &Layout::default(), &device);
+        tensors.policy = tensors.policy.require_grad();
+        let (evaluated, _) = subject.evaluate(&tensors)?;
+        let outputs = [("weights", evaluated.weights), ("denominator", evaluated.denominator)];
+        let tracked = outputs.into_iter().chain(evaluated.logged).find(|(_, tensor)| tensor.is_tracked());
+        match tracked {
+            None => Ok(Verdict::Holds),
+            Some((name, _)) => Err(Disagreement::new(format!("`{name}` detached"), "a tensor with a gradient")),
+        }
+    })
+    .at_most(2)
+}

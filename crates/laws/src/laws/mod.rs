@@ -1,0 +1,46 @@
+//! The laws of a family: what holds for every loss, claimed or not.
+
+use crate::{
+    declared,
+    runner::Law,
+    subject::{Family, Subject},
+};
+
+mod constants;
+mod differences;
+mod finite;
+mod hooks;
+mod masking;
+mod parts;
+mod precision;
+mod shapes;
+
+pub(crate) use hooks::refused;
+pub(crate) use precision::near_f64;
+
+/// All laws of a subject: those of its family, then those that it declares.
+pub(crate) fn of<'a>(subject: &Subject) -> Vec<Law<'a>> {
+    let mut laws = vec![
+        parts::reduction(),
+        parts::permutation(),
+        masking::padding(),
+        masking::masked_columns(),
+        masking::behind_the_mask(),
+        masking::weight_zero(),
+        parts::no_items(),
+        constants::constants(),
+        constants::detached_outputs(),
+        finite::finite(),
+        differences::by_direction(),
+        differences::by_coordinate(),
+        precision::precision(),
+    ];
+    laws.extend(parts::independent_items(subject));
+    laws.extend(shapes::shapes(subject));
+    laws.extend(hooks::hooks(subject));
+    if subject.family == Family::Lists {
+        laws.push(masking::absent_candidates());
+    }
+    laws.extend(declared::laws(subject));
+    laws
+}

@@ -1,0 +1,191 @@
+//! A loss as the laws see it: tensors in, numbers and gradients out.
+
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    sync::Once,
+};
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::{
+    batch::Batch,
+    report::Disagreement,
+    subject::{Family, Subject},
+    tensors::{Layout, Places, Tensors},
+};
+
+/// What a loss returns. `losses` carries the gradient, and `numerator` and `loss` made of it; all else is detached.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The loss of each item, `[items]`.
+    pub losses: Tensor<1>,
+    /// The weight of each item in the mean, 0 for one with an empty response, `[items]`.
+    pub weights: Tensor<1>,
+    /// The weighted mean of the losses, `[1]`; 0 when no item counts.
+    pub loss: Tensor<1>,
+    /// What is added up over micro-batches, `[1]`.
+    pub numerator: Tensor<1>,
+    /// What the sum of all numerators is divided by, itself added up, `[1]`.
+    pub denominator: Tensor<1>,
+    /// What is reported besides, by name; detached.
+    pub logged: Vec<(&'static str, Tensor<1>)>,
+}
+
+/// A loss under test; any `Fn(&Tensors) -> Result<Evaluated, String>` is one.
+pub trait Loss {
+    /// The loss of a batch, or why it cannot be computed.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the batch, in words.
+    fn evaluate(&self, tensors: &Tensors) -> Result<Evaluated, String>;
+}
+
+impl<F: Fn(&Tensors) -> Result<Evaluated, String>> Loss for F {
+    fn evaluate(&self, tensors: &Tensors) -> Result<Evaluated, String> {
+        self(tensors)
+    }
+}
+
+/// The values of [`Evaluated`] on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Values {
+    pub losses: Vec<f64>,
+    pub weights: Vec<f64>,
+    pub loss: f64,
+    pub numerator: f64,
+    pub denominator: f64,
+}
+
+/// Values and the gradient with respect to the policy's log-probabilities.
+#[derive(Debug, Clone)]
+pub(crate) struct Gradient {
+    pub values: Values,
+    /// By item, response and token.
+    pub scored: Vec<Vec<Vec<f64>>>,
+    /// At positions that are not scored.
+    pub behind_the_mask: Vec<f64>,
+}
+
+impl Gradient {
+    /// The gradient at all scored tokens, in the order of [`tokens`].
+    pub fn flat(&self) -> Vec<f64> {
+        self.scored.iter().flatten().flatten().copied().collect()
+    }
+}
+
+/// Log-probabilities of all scored tokens under the policy, by item, response and token.
+pub(crate) fn tokens(batch: &Batch) -> impl Iterator<Item = f64> {
+    batch.items.iter().flat_map(|item| &item.responses).flat_map(|response| response.policy.clone())
+}
+
+/// What is differentiated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    Loss,
+    Numerator,
+    /// The losses of the items, each times a coefficient.
+    Items(&'a [f64]),
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic is a finding like any other: it is not printed, as a law may meet it hundreds of times while it shrinks.
+pub(crate) fn guarded(loss: &dyn Loss, tensors: &Tensors) -> Result<Evaluated, String> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                loud(info);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| loss.evaluate(tensors)));
+    GUARDED.set(false);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(format!("a panic: {}", text.unwrap_or("without a text")))
+    })
+}
+
+fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    tensor.clone().detach().try_to_vec_as::<f64>().expect("every float converts to f64")
+}
+
+fn vector(name: &str, tensor: &Tensor<1>, len: usize) -> Result<Vec<f64>, Disagreement> {
+    let [got] = tensor.dims();
+    if got != len {
+        return Err(Disagreement::new(format!("`{name}` of shape [{len}]"), format!("shape [{got}]")));
+    }
+    Ok(host(tensor))
+}
+
+fn scalar(name: &str, tensor: &Tensor<1>) -> Result<f64, Disagreement> {
+    vector(name, tensor, 1).map(|values| values[0])
+}
+
+impl Subject<'_> {
+    fn num_responses(&self) -> usize {
+        match self.family {
+            Family::Singles => 1,
+            Family::Pairs | Family::Lists => 2,
+        }
+    }
+
+    pub(crate) fn tensors(&self, batch: &Batch, layout: &Layout, device: &Device) -> (Tensors, Places) {
+        batch.tensors(self.num_responses(), layout, device)
+    }
+
+    pub(crate) fn evaluate(&self, tensors: &Tensors) -> Result<(Evaluated, Values), Disagreement> {
+        let evaluated = guarded(self.loss, tensors).map_err(|error| Disagreement::new("a loss", error))?;
+        let items = tensors.num_items;
+        let values = Values {
+            losses: vector("losses", &evaluated.losses, items)?,
+            weights: vector("weights", &evaluated.weights, items)?,
+            loss: scalar("loss", &evaluated.loss)?,
+            numerator: scalar("numerator", &evaluated.numerator)?,
+            denominator: scalar("denominator", &evaluated.denominator)?,
+        };
+        Ok((evaluated, values))
+    }
+
+    pub(crate) fn values(&self, batch: &Batch, layout: &Layout) -> Result<Values, Disagreement> {
+        let (tensors, _) = self.tensors(batch, layout, &self.device());
+        Ok(self.evaluate(&tensors)?.1)
+    }
+
+    pub(crate) fn gradient(&self, batch: &Batch, layout: &Layout, target: Target) -> Result<Gradient, Disagreement> {
+        self.gradient_on(batch, layout, target, &self.device())
+    }
+
+    pub(crate) fn gradient_on(
+        &self,
+        batch: &Batch,
+        layout: &Layout,
+        target: Target,
+        device: &Device,
+    ) -> Result<Gradient, Disagreement> {
+        let device = device.clone().autodiff();
+        let (mut tensors, places) = self.tensors(batch, layout, &device);
+        tensors.policy = tensors.policy.require_grad();
+        let (evaluated, values) = self.evaluate(&tensors)?;
+        let target = match target {
+            Target::Loss => evaluated.loss,
+            Target::Numerator => evaluated.numerator,
+            Target::Items(coefficients) => {
+                let dtype: DType = evaluated.losses.dtype();
+                let coefficients = Tensor::<1>::from_data(TensorData::from(coefficients), (&device, dtype));
+                (evaluated.losses * coefficients).sum()
+            }
+        };
+        // burn panics where nothing is tracked; a loss without a gradient is for the laws to judge.
+        let anchor = tensors.policy.clone().sum().mul_scalar(0.0).cast(target.dtype());
+        let grads = (target + anchor).backward();
+        let grad = host(&tensors.policy.grad(&grads).expect("the policy is tracked"));
+        Ok(Gradient { values, scored: places.scored(&grad), behind_the_mask: places.behind_the_mask(&grad) })
+    }
+}

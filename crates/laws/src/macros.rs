@@ -1,0 +1,140 @@
+//! One test for each loss: the macros of the families.
+
+/// A test that a loss obeys its laws: `laws!(name_of_the_test, subject)`, with any [`Subject`](crate::Subject).
+///
+/// # Example
+/// ```
+/// # use accordant_laws::{Evaluated, Subject, Tensors};
+/// # fn my_loss(_: &Tensors) -> Result<Evaluated, String> { Err(String::new()) }
+/// accordant_laws::laws!(my_loss_obeys_the_laws, Subject::pairwise("my loss", &my_loss));
+/// ```
+#[macro_export]
+macro_rules! laws {
+    ($test:ident, $subject:expr $(,)?) => {
+        #[test]
+        fn $test() {
+            $crate::announce::assert_laws(&$subject);
+        }
+    };
+}
+
+/// A test that a `PairwiseObjective` of `accordant-objectives` obeys the laws for pairs.
+///
+/// ```text
+/// pairwise_laws!(name_of_the_test, "method", objective, ["column" => Range, ..], [Property, ..]);
+/// ```
+///
+/// Columns and properties are written without their enum's name: `["reward_gaps" => Real(-2.0, 2.0)]`,
+/// `[ShiftInvariant, AtReference(2f64.ln())]`. `method, except "law" because "reason"` leaves a law out.
+#[macro_export]
+macro_rules! pairwise_laws {
+    ($test:ident, $name:expr, $objective:expr, [$($column:expr => $range:expr),* $(,)?], [$($property:expr),* $(,)?]
+        $(, except $law:literal because $reason:literal)* $(,)?) => {
+        #[test]
+        fn $test() {
+            #[allow(unused_imports)]
+            use $crate::{Property::*, Range::*};
+            let objective = $objective;
+            let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
+                let output = ::accordant_objectives::pairwise::evaluate_tokens(
+                    &objective,
+                    t.policy.clone(),
+                    t.reference.clone(),
+                    t.mask.clone(),
+                    &t.columns,
+                    t.tokens_per_item,
+                );
+                $crate::__evaluated!(output)
+            };
+            let subject = $crate::Subject::pairwise($name, &loss).on(::burn::tensor::Device::flex());
+            $(let subject = subject.column($column, $range);)*
+            $(let subject = subject.declare($property);)*
+            $(let subject = subject.except($law, $reason);)*
+            $crate::announce::assert_laws(&subject);
+        }
+    };
+}
+
+/// A test that an `UnpairedObjective` of `accordant-objectives` obeys the laws for single responses; written as
+/// [`pairwise_laws!`](crate::pairwise_laws) is.
+#[macro_export]
+macro_rules! unpaired_laws {
+    ($test:ident, $name:expr, $objective:expr, [$($column:expr => $range:expr),* $(,)?], [$($property:expr),* $(,)?]
+        $(, except $law:literal because $reason:literal)* $(,)?) => {
+        #[test]
+        fn $test() {
+            #[allow(unused_imports)]
+            use $crate::{Property::*, Range::*};
+            let objective = $objective;
+            let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
+                let mut columns = t.columns.clone();
+                let desirable = columns.remove("desirable").ok_or("a batch without `desirable`")?;
+                let output = ::accordant_objectives::unpaired::evaluate_tokens(
+                    &objective,
+                    t.policy.clone(),
+                    t.reference.clone(),
+                    t.mask.clone(),
+                    desirable.greater_elem(0.5),
+                    &columns,
+                    t.tokens_per_item,
+                );
+                $crate::__evaluated!(output)
+            };
+            let subject = $crate::Subject::unpaired($name, &loss).on(::burn::tensor::Device::flex());
+            $(let subject = subject.column($column, $range);)*
+            $(let subject = subject.declare($property);)*
+            $(let subject = subject.except($law, $reason);)*
+            $crate::announce::assert_laws(&subject);
+        }
+    };
+}
+
+/// A test that a `ListwiseObjective` of `accordant-objectives` obeys the laws for lists; written as
+/// [`pairwise_laws!`](crate::pairwise_laws) is.
+#[macro_export]
+macro_rules! listwise_laws {
+    ($test:ident, $name:expr, $objective:expr, [$($column:expr => $range:expr),* $(,)?], [$($property:expr),* $(,)?]
+        $(, except $law:literal because $reason:literal)* $(,)?) => {
+        #[test]
+        fn $test() {
+            #[allow(unused_imports)]
+            use $crate::{Property::*, Range::*};
+            let objective = $objective;
+            let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
+                let output = ::accordant_objectives::listwise::evaluate_tokens(
+                    &objective,
+                    t.policy.clone(),
+                    t.reference.clone(),
+                    t.mask.clone(),
+                    t.valid.clone(),
+                    t.num_responses,
+                    &t.columns,
+                    &t.response_columns,
+                );
+                $crate::__evaluated!(output)
+            };
+            let subject = $crate::Subject::listwise($name, &loss).on(::burn::tensor::Device::flex());
+            $(let subject = subject.column($column, $range);)*
+            $(let subject = subject.declare($property);)*
+            $(let subject = subject.except($law, $reason);)*
+            $crate::announce::assert_laws(&subject);
+        }
+    };
+}
+
+/// What the families' `evaluate_tokens` returns, as an [`Evaluated`](crate::Evaluated).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __evaluated {
+    ($output:expr) => {{
+        let output = $output.map_err(|error| ::std::string::ToString::to_string(&error))?;
+        ::std::result::Result::Ok($crate::Evaluated {
+            losses: output.losses,
+            weights: output.weights,
+            loss: output.loss,
+            numerator: output.numerator,
+            denominator: output.denominator,
+            logged: output.logged,
+        })
+    }};
+}

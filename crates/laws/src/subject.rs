@@ -1,0 +1,154 @@
+//! Who is tested: a loss, what it reads, and what is claimed of it.
+
+use burn::tensor::Device;
+
+use crate::{loss::Loss, property::Property};
+
+/// The kind of data that a loss learns from; it decides which batches are made and which laws there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Two responses an item, the chosen one first.
+    Pairs,
+    /// One response an item, and the item's column `desirable`: 1 or 0.
+    Singles,
+    /// Two to four responses an item, not the same number in each, and the responses' column `scores`, with ties.
+    Lists,
+}
+
+/// The numbers that a column may hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Range {
+    /// Between two bounds.
+    Real(f64, f64),
+    /// Between 0 and 1.
+    Unit,
+    /// Between 0 and a bound, 0 now and then.
+    NonNegative(f64),
+    /// 0 or 1.
+    Binary,
+    /// A whole number below this one.
+    Id(u32),
+}
+
+impl Range {
+    /// The least and the largest number.
+    pub(crate) fn ends(self) -> (f64, f64) {
+        match self {
+            Range::Real(low, high) => (low, high),
+            Range::Unit | Range::Binary => (0.0, 1.0),
+            Range::NonNegative(high) => (0.0, high),
+            Range::Id(count) => (0.0, f64::from(count.saturating_sub(1))),
+        }
+    }
+}
+
+/// A named column and its range.
+pub type Column = (&'static str, Range);
+
+/// A loss under test.
+#[derive(Clone)]
+pub struct Subject<'a> {
+    pub(crate) name: String,
+    pub(crate) family: Family,
+    pub(crate) loss: &'a dyn Loss,
+    pub(crate) device: Option<Device>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) response_columns: Vec<Column>,
+    pub(crate) hooks: Vec<Column>,
+    pub(crate) properties: Vec<Property>,
+    pub(crate) exceptions: Vec<(&'static str, &'static str)>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(name: impl Into<String>, family: Family, loss: &'a dyn Loss) -> Self {
+        Self {
+            name: name.into(),
+            family,
+            loss,
+            device: None,
+            columns: Vec::new(),
+            response_columns: Vec::new(),
+            hooks: vec![("weights", Range::NonNegative(2.0))],
+            properties: Vec::new(),
+            exceptions: Vec::new(),
+        }
+    }
+
+    /// A loss on pairs that honors the hooks `weights`, `label_probs` and `margins`.
+    pub fn pairwise(name: impl Into<String>, loss: &'a dyn Loss) -> Self {
+        let mut subject = Self::new(name, Family::Pairs, loss);
+        subject.hooks.push(("label_probs", Range::Unit));
+        subject.hooks.push(("margins", Range::Real(-1.0, 1.0)));
+        subject
+    }
+
+    /// A loss on single responses, each of them desirable or not, that honors the hook `weights`.
+    pub fn unpaired(name: impl Into<String>, loss: &'a dyn Loss) -> Self {
+        Self::new(name, Family::Singles, loss).column("desirable", Range::Binary)
+    }
+
+    /// A loss on lists of candidates with scores that honors the hook `weights`.
+    pub fn listwise(name: impl Into<String>, loss: &'a dyn Loss) -> Self {
+        Self::new(name, Family::Lists, loss).response_column("scores", Range::Unit)
+    }
+
+    /// Runs on this device, which must know f64; on burn's default device without it.
+    pub fn on(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// The loss reads one more number of each item.
+    pub fn column(mut self, name: &'static str, range: Range) -> Self {
+        self.columns.retain(|(known, _)| *known != name);
+        self.columns.push((name, range));
+        self
+    }
+
+    /// The loss reads one more number of each response.
+    pub fn response_column(mut self, name: &'static str, range: Range) -> Self {
+        self.response_columns.retain(|(known, _)| *known != name);
+        self.response_columns.push((name, range));
+        self
+    }
+
+    /// The loss honors one more hook: a column of each item that a batch may have or not, `betas` for instance.
+    pub fn hook(mut self, name: &'static str, range: Range) -> Self {
+        self.hooks.retain(|(known, _)| *known != name);
+        self.hooks.push((name, range));
+        self
+    }
+
+    /// Claims a property, which becomes a law. [`Property::NoHook`] also takes the hook away.
+    pub fn declare(mut self, property: Property) -> Self {
+        if let Property::NoHook(name) = property {
+            self.hooks.retain(|(known, _)| *known != name);
+        }
+        self.properties.push(property);
+        self
+    }
+
+    /// Leaves out a law, for a reason that every report prints.
+    pub fn except(mut self, law: &'static str, reason: &'static str) -> Self {
+        self.exceptions.push((law, reason));
+        self
+    }
+
+    pub(crate) fn declares(&self, property: Property) -> bool {
+        self.properties.contains(&property)
+    }
+
+    pub(crate) fn honors(&self, hook: &str) -> bool {
+        self.hooks.iter().any(|(name, _)| *name == hook)
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.device.clone().unwrap_or_default().without_autodiff()
+    }
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Subject").field("name", &self.name).field("family", &self.family).finish_non_exhaustive()
+    }
+}
