@@ -8,9 +8,9 @@ use crate::{
 /// What two ways to the same f64 number may differ by, relative to it and to 1: sums in another order.
 pub(crate) const ROUNDING: f64 = 1e-10;
 
-/// Whether two finite numbers agree; NaN agrees with nothing, an infinity with itself.
+/// Whether two numbers agree. NaN agrees with NaN: that there is one is for the law of finiteness to say.
 pub(crate) fn close(a: f64, b: f64, tolerance: f64) -> bool {
-    a == b || (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1.0)
+    a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1.0)
 }
 
 /// That two numbers agree.

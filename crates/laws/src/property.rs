@@ -41,6 +41,8 @@ pub enum Property {
     /// The loss of an item depends on the others: nothing is claimed of a batch in parts, or of single items under a
     /// permutation.
     BatchStatistics,
+    /// Statistics of the batch are constants: the loss of an item has gradient 0 in all other items.
+    OwnGradient,
     /// The hook `label_probs` mixes: at probability p the loss is p · loss(w, l) + (1−p) · loss(l, w).
     LabelProbMixes,
     /// The hook `margins`: a margin m is as good as `D` less m / beta.

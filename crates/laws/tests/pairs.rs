@@ -120,6 +120,7 @@ const DPO: &[Row] = &[
             "reduction",
             "behind the mask",
             "masked columns",
+            "weight zero",
             "batch size",
             "micro-batches",
             "shift invariance",

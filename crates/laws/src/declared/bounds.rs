@@ -1,4 +1,4 @@
-//! Values that a loss must take, must not pass, and must not depend on.
+//! Values that a loss must take, must not pass, and what it must not depend on.
 
 use super::{ROUNDING, plain};
 use crate::{
@@ -42,6 +42,30 @@ pub(super) fn reference_free<'a>() -> Law<'a> {
         same_gradient(&before, &after).map_err(note)?;
         Ok(Verdict::Holds)
     })
+}
+
+/// The loss of an item has gradient 0 in all other items.
+pub(super) fn own_gradient<'a>() -> Law<'a> {
+    let inputs = Inputs { items: 2..=4, ..Inputs::default() };
+    Law::new("own gradient", inputs, |subject, case| {
+        let len = case.batch.items.len();
+        let own = case.random().below(len);
+        let only: Vec<f64> = (0..len).map(|index| f64::from(u8::from(index == own))).collect();
+        let found = subject.gradient(&case.batch, &Layout::default(), Target::Items(&only))?;
+        let touched =
+            found.scored.iter().enumerate().find(|(index, item)| *index != own && item.concat() != zeros(item));
+        match touched {
+            None => Ok(Verdict::Holds),
+            Some((index, item)) => {
+                let expected = format!("gradient 0 of the loss of item {own} in item {index}");
+                Err(Disagreement::new(expected, format!("{:?}", item.concat())))
+            }
+        }
+    })
+}
+
+fn zeros(item: &[Vec<f64>]) -> Vec<f64> {
+    vec![0.0; item.iter().map(Vec::len).sum()]
 }
 
 pub(super) fn lower_bound<'a>(bound: f64) -> Law<'a> {

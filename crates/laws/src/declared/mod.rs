@@ -40,6 +40,7 @@ fn law<'a>(property: Property) -> Option<Law<'a>> {
         Property::UpperBound(bound) => bounds::upper_bound(bound),
         // It takes laws away.
         Property::BatchStatistics => return None,
+        Property::OwnGradient => bounds::own_gradient(),
         Property::LabelProbMixes => mixing::label_prob_mixes(),
         Property::MarginShifts { beta } => mixing::margin_shifts(beta, false),
         Property::MarginShiftsPerToken { beta } => mixing::margin_shifts(beta, true),

@@ -1,7 +1,9 @@
 //! What the toy losses share: shapes checked, masks applied by selection, the weighted mean.
 #![allow(dead_code)]
 
+pub mod lists;
 pub mod pairs;
+pub mod singles;
 
 use accordant_laws::{Evaluated, Subject, Tensors, check, check_all, law_names};
 use burn::tensor::{Bool, Tensor, activation::relu};
