@@ -5,6 +5,7 @@
 //! | module | data | start with |
 //! |---|---|---|
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
+//! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
 //! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
@@ -39,6 +40,7 @@ pub mod pairwise;
 pub mod side;
 pub mod state;
 pub mod tokens;
+pub mod unpaired;
 
 /// What a caller needs of `accordant-ops`, so that this crate is enough.
 pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};

@@ -197,4 +197,4 @@ pub fn evaluate_tokens(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
