@@ -80,3 +80,13 @@ pub(crate) fn share(total: Tensor<1>, part: Tensor<1>) -> Tensor<1> {
     let none = part.clone().equal_scalar(0.0);
     (total / part.mask_fill(none.clone(), 1.0)).mask_fill(none, 0.0)
 }
+
+/// One over the mean number of tokens of an item, `[1]`: `mean_tokens` where it is known of the whole step, and otherwise
+/// that of this batch, weighted. 0 when there is no token. `counts` and `weights`: `[n]`.
+pub(crate) fn per_mean_token(mean_tokens: Option<f64>, counts: &Tensor<1>, weights: Tensor<1>) -> Tensor<1> {
+    if let Some(mean_tokens) = mean_tokens {
+        return Tensor::full([1], 1.0 / mean_tokens, (&counts.device(), counts.dtype()));
+    }
+    let tokens = (counts.clone().detach() * weights.clone()).sum();
+    share(weights.sum(), tokens)
+}

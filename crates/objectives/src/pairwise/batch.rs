@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 
 use crate::{
     Error, Result, State,
-    side::{Column, Columns, mixed, share},
+    side::{Column, Columns, mixed, per_mean_token},
 };
 
 /// Log-probabilities of both members of each pair under one model.
@@ -485,11 +485,6 @@ impl PairBatch {
     /// What a sum over a response's tokens is multiplied by to make the weighted mean over **pairs** the mean over
     /// **tokens** of all these responses: one over their mean number of tokens, `[1]`. 0 when there is no token.
     pub(super) fn per_mean_token(&self, of: &'static str, logps: &SequenceLogps) -> Tensor<1> {
-        if let Some(mean_tokens) = self.mean_tokens.get(of) {
-            return Tensor::full([1], 1.0 / mean_tokens, (&logps.sum.device(), logps.sum.dtype()));
-        }
-        let weights = self.weights();
-        let tokens = (logps.count.clone().detach() * weights.clone()).sum();
-        share(weights.sum(), tokens)
+        per_mean_token(self.mean_tokens.get(of).copied(), &logps.count, self.weights())
     }
 }

@@ -111,6 +111,28 @@ mod tests {
         tests::{column, grad_of_policy, spec_batch},
     };
 
+    accordant_laws::unpaired_laws!(
+        apo_zero_obeys_the_laws,
+        "apo_zero",
+        ApoZeroConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            DecreasingInDesirable,
+            IncreasingInUndesirable,
+            AtReference(0.5),
+            LowerBound(0.0),
+            UpperBound(1.0),
+        ],
+    );
+    accordant_laws::unpaired_laws!(
+        apo_zero_with_doubtful_labels_obeys_the_laws,
+        "apo_zero with doubtful labels",
+        ApoZeroConfig::new().with_beta(0.5).init().unwrap(),
+        ["label_probs" => Unit],
+        [AtReference(0.5), LowerBound(0.0), UpperBound(1.0)],
+    );
+
     #[test]
     fn values_and_gradients_by_hand() {
         let apo = ApoZeroConfig::new().with_desirable_weight(1.5).with_undesirable_weight(0.7).init().unwrap();

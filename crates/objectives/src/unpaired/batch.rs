@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor};
 use super::mismatch::mismatch_kl;
 use crate::{
     Error, Result, State,
-    side::{Column, Columns, mixed, share},
+    side::{Column, Columns, mixed, per_mean_token, share},
 };
 
 /// Where the KL baseline comes from.
@@ -46,6 +46,7 @@ pub struct SingleBatch {
     pub(super) scales: Option<Tensor<1>>,
     pub(super) label_probs: Option<Tensor<1>>,
     pub(super) columns: Columns,
+    pub(super) mean_tokens: Option<f64>,
     pub(super) state: State,
     pub(super) empty_rows: EmptyRows,
 }
@@ -69,6 +70,7 @@ impl SingleBatch {
             scales: None,
             label_probs: None,
             columns: Columns::default(),
+            mean_tokens: None,
             state: State::default(),
             empty_rows: EmptyRows::Skip,
         })
@@ -192,6 +194,18 @@ impl SingleBatch {
     pub fn with_column(mut self, column: Column, values: Tensor<1>) -> Result<Self> {
         self.check(column.name, &values)?;
         self.columns.insert(column, self.constant(values));
+        Ok(self)
+    }
+
+    /// Says how many scored tokens a response has on average over **all** responses of an optimizer step, weighted like
+    /// them. A term that is a mean over tokens then is the same however the step is split into micro-batches; without it,
+    /// this batch is taken for the whole.
+    ///
+    /// # Errors
+    /// A domain error unless it is finite and > 0.
+    pub fn with_mean_tokens(mut self, mean_tokens: f64) -> Result<Self> {
+        check_domain(mean_tokens.is_finite() && mean_tokens > 0.0, "mean_tokens", "finite and > 0", mean_tokens)?;
+        self.mean_tokens = Some(mean_tokens);
         Ok(self)
     }
 
@@ -356,6 +370,12 @@ impl SingleBatch {
             EmptyRows::Count => weights,
             EmptyRows::Skip => weights.mask_fill(self.policy.count.clone().equal_scalar(0.0), 0.0),
         }
+    }
+
+    /// What a sum over a response's tokens is multiplied by to make the weighted mean over responses the mean over
+    /// **tokens**, `[1]`; see [`per_mean_token`].
+    pub(super) fn per_mean_token(&self) -> Tensor<1> {
+        per_mean_token(self.mean_tokens, &self.policy.count, self.weights())
     }
 
     /// The factor of each response's loss.

@@ -171,6 +171,25 @@ mod tests {
     use super::*;
     use crate::unpaired::tests::{column, grad_of_policy, labels, logps, spec_batch, tensor};
 
+    accordant_laws::unpaired_laws!(
+        bco_obeys_the_laws,
+        "bco",
+        BcoConfig::new().init().unwrap(),
+        [],
+        [BatchStatistics, OwnGradient, ShiftInvariant, AtReference(2f64.ln()), LowerBound(0.0), ConvexInMargin],
+        except "finite differences" because "the running mean is a constant of the gradient",
+        except "finite differences, token by token" because "the same",
+    );
+    accordant_laws::unpaired_laws!(
+        bco_with_matched_prompts_obeys_the_laws,
+        "bco with matched prompts",
+        BcoConfig::new().with_match_prompts(true).init().unwrap(),
+        ["desirable_prompt_probs" => Unit, "label_probs" => Unit],
+        [BatchStatistics, OwnGradient, ShiftInvariant, LowerBound(0.0)],
+        except "finite differences" because "the running mean is a constant of the gradient",
+        except "finite differences, token by token" because "the same",
+    );
+
     fn with_delta(delta: f64) -> SingleBatch {
         let mut state = State::default();
         Moments { count: 4.0, mean: delta, variance: 1.0 }.store(&mut state);

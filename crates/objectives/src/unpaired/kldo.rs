@@ -169,6 +169,21 @@ mod tests {
     use super::*;
     use crate::unpaired::tests::{column, grad_of_mean, labels, logps, tensor};
 
+    accordant_laws::unpaired_laws!(
+        kldo_obeys_the_laws,
+        "kldo",
+        KldoConfig::new().init().unwrap(),
+        [],
+        [BatchStatistics, DecreasingInDesirable, IncreasingInUndesirable],
+    );
+    accordant_laws::unpaired_laws!(
+        kldo_with_doubtful_labels_obeys_the_laws,
+        "kldo with doubtful labels",
+        KldoConfig::new().with_beta(0.5).init().unwrap(),
+        ["label_probs" => Unit],
+        [BatchStatistics],
+    );
+
     /// d = 1 and 2 desirable, −0.5 and 0.5 undesirable.
     fn four() -> SingleBatch {
         let batch = SingleBatch::new(logps(&[1.0, 2.0, -0.5, 0.5], &[1.0; 4]), labels(&[true, true, false, false]));

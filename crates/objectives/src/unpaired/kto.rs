@@ -167,6 +167,29 @@ mod tests {
     use super::*;
     use crate::unpaired::tests::{column, grad_of_policy, labels, logps, spec_batch, tensor};
 
+    accordant_laws::unpaired_laws!(
+        kto_obeys_the_laws,
+        "kto",
+        KtoConfig::new().init().unwrap(),
+        ["kl" => Real(-2.0, 2.0)],
+        [
+            BatchStatistics,
+            OwnGradient,
+            ShiftSensitive,
+            DecreasingInDesirable,
+            IncreasingInUndesirable,
+            LowerBound(0.0),
+            UpperBound(1.0),
+        ],
+    );
+    accordant_laws::unpaired_laws!(
+        kto_with_doubtful_labels_obeys_the_laws,
+        "kto with doubtful labels",
+        KtoConfig::new().with_beta(0.5).with_undesirable_weight(2.0).init().unwrap(),
+        ["kl" => Real(-2.0, 2.0), "label_probs" => Unit],
+        [BatchStatistics, OwnGradient, LowerBound(0.0), UpperBound(2.0)],
+    );
+
     fn kto(config: KtoConfig) -> Kto {
         config.init().expect("valid in this test")
     }

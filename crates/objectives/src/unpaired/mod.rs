@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use accordant_ops::{TokenLogps, check_shape};
+use accordant_ops::{SequenceLogps, TokenLogps, check_shape};
 use burn::tensor::{Bool, Tensor};
 
 use crate::{Options, Result, State, TokensOutput, method, side::Column};
@@ -117,14 +117,13 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn UnpairedObjective>
 
 /// Evaluates an objective on plain tensors, as property tests and benches want it.
 ///
-/// Rows are responses. For an objective that needs a KL baseline ([`UnpairedObjective::needs_kl_baseline`]),
-/// `kl_baseline` is that; without it, as many completions of other prompts follow the responses. Of `columns`, `weights`
-/// and `label_probs` are the batch's hooks and `reference_kl` its divergences; the objective's own columns go by their
-/// names, and others are left out.
+/// Rows are responses. Of `columns`, `weights` and `label_probs` are the batch's hooks, `kl` the log-ratio of each
+/// response's mismatched completion ([`SingleBatch::with_mismatched`]) and `reference_kl` its divergence
+/// ([`SingleBatch::with_reference_kl`]); the objective's own columns go by their names, and others are left out.
+/// `mean_tokens`: see [`SingleBatch::with_mean_tokens`].
 ///
 /// # Shapes
-/// `policy`, `reference`, `mask`: `[n, seq]`, or `[2n, seq]` with completions of other prompts; `desirable` and columns:
-/// `[n]`.
+/// `policy`, `reference`, `mask`: `[n, seq]`; `desirable` and columns: `[n]`.
 ///
 /// # Errors
 /// A shape error naming the argument; the objective's own errors.
@@ -135,28 +134,16 @@ pub fn evaluate_tokens(
     mask: Tensor<2, Bool>,
     desirable: Tensor<1, Bool>,
     columns: &BTreeMap<&'static str, Tensor<1>>,
-    kl_baseline: Option<f64>,
+    mean_tokens: Option<f64>,
 ) -> Result<TokensOutput> {
-    let [n] = desirable.dims();
-    let [_, seq] = policy.dims();
-    let mismatched = objective.needs_kl_baseline() && kl_baseline.is_none();
-    check_shape("policy", &[if mismatched { 2 * n } else { n }, seq], &policy.dims())?;
-    check_shape("reference", &policy.dims(), &reference.dims())?;
-    check_shape("mask", &policy.dims(), &mask.dims())?;
-    let rows = |start: usize, logps: &Tensor<2>| {
-        // burn has no slice of nothing.
-        let pick = |rows: Tensor<2>| if mismatched && n > 0 { rows.narrow(0, start, n) } else { rows };
-        let mask = if mismatched && n > 0 { mask.clone().narrow(0, start, n) } else { mask.clone() };
-        TokenLogps::new(pick(logps.clone()), mask)
-    };
-    let mut batch = SingleBatch::from_tokens(rows(0, &policy)?, desirable)?;
+    let policy = TokenLogps::new(policy, mask.clone())?;
+    check_shape("reference", &policy.logps.dims(), &reference.dims())?;
+    let mut batch = SingleBatch::from_tokens(policy, desirable)?;
     if objective.needs_reference() {
-        batch = batch.with_reference_tokens(rows(0, &reference)?)?;
+        batch = batch.with_reference_tokens(TokenLogps::new(reference, mask)?)?;
     }
-    if mismatched {
-        batch = batch.with_mismatched(rows(n, &policy)?.sequence(), rows(n, &reference)?.sequence())?;
-    } else if let Some(kl_baseline) = kl_baseline {
-        batch = batch.with_kl_baseline(kl_baseline)?;
+    if let Some(mean_tokens) = mean_tokens {
+        batch = batch.with_mean_tokens(mean_tokens)?;
     }
     for (name, values) in columns {
         let own = objective.columns().into_iter().find(|column| column.name == *name);
@@ -164,6 +151,11 @@ pub fn evaluate_tokens(
             (_, Some(column)) => batch.with_column(column, values.clone())?,
             ("weights", _) => batch.with_weights(values.clone())?,
             ("label_probs", _) => batch.with_label_probs(values.clone())?,
+            ("kl", _) => {
+                check_shape("kl", &[batch.len()], &values.dims())?;
+                let logps = |sum| SequenceLogps::new(sum, values.ones_like());
+                batch.with_mismatched(logps(values.clone())?, logps(values.zeros_like())?)?
+            }
             ("reference_kl", _) => batch.with_reference_kl(values.clone())?,
             _ => batch,
         };

@@ -16,7 +16,7 @@ use burn::{
 };
 
 use super::{Method, SingleBatch, SingleOutput, UnpairedObjective};
-use crate::{Result, side::share};
+use crate::Result;
 
 /// Where the divergence KL(reference ‖ policy) comes from.
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -196,9 +196,7 @@ impl UnpairedObjective for Pmpo {
                 PmpoKl::Exact => batch.reference_kl("pmpo")?,
                 PmpoKl::Estimated => reference_kl_estimates(batch.tokens("pmpo")?, &batch.reference_tokens("pmpo")?)?,
             };
-            let weights = batch.weights();
-            let per_token = share(weights.clone().sum(), (weights * counts.clone()).sum());
-            losses = losses + kl.clone() * per_token * beta;
+            losses = losses + kl.clone() * batch.per_mean_token() * beta;
             divergence = Some(kl / counts.clone().clamp_min(1.0));
         }
         let mut output = SingleOutput::new(losses, batch, beta);
@@ -221,6 +219,21 @@ mod tests {
 
     use super::*;
     use crate::unpaired::tests::{column, grad_of_mean, labels, spec_batch, tensor, token_batch, tokens};
+
+    accordant_laws::unpaired_laws!(
+        pmpo_obeys_the_laws,
+        "pmpo",
+        PmpoConfig::new().init().unwrap(),
+        [],
+        [BatchStatistics],
+    );
+    accordant_laws::unpaired_laws!(
+        pmpo_without_a_divergence_obeys_the_laws,
+        "pmpo without a divergence",
+        PmpoConfig::new().with_beta(0.0).init().unwrap(),
+        ["label_probs" => Unit],
+        [BatchStatistics, ReferenceFree],
+    );
 
     fn pmpo(config: PmpoConfig) -> Pmpo {
         config.init().expect("valid in this test")

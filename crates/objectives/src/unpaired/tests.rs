@@ -105,6 +105,7 @@ impl Change<'_> {
             scales: batch.scales.as_ref().map(|values| self.float(values)),
             label_probs: batch.label_probs.as_ref().map(|values| self.float(values)),
             columns: batch.columns.map(|values| self.float(values)),
+            mean_tokens: batch.mean_tokens,
             state: batch.state.clone(),
             empty_rows: batch.empty_rows,
         }
@@ -531,26 +532,18 @@ fn the_kl_of_mismatched_completions_adds_up_over_micro_batches() {
     assert_eq!(error, "`reference`: expected shape [4], got [1]");
 }
 
-/// The rows of [`token_batch`], twice where asked.
-fn plain(times: usize) -> (Tensor<2>, Tensor<2>, Tensor<2, Bool>) {
-    let batch = token_batch();
-    let tokens = batch.tokens.clone().unwrap();
-    fn repeat<const D: usize>(tensor: &Tensor<D>, times: usize) -> Tensor<D> {
-        Tensor::cat(vec![tensor.clone(); times], 0)
-    }
-    let mask = Tensor::cat(vec![tokens.mask.clone(); times], 0);
-    (repeat(&tokens.logps, times), repeat(&batch.reference_tokens.unwrap(), times), mask)
-}
-
 #[test]
 fn plain_tensors_are_evaluated_like_a_batch() {
-    let desirable = || token_batch().desirable;
+    let given =
+        || rich_batch().with_mismatched(logps(&[0.5, 0.1, 0.3, 0.0, 0.6], &[1.0; 5]), logps(&[0.0; 5], &[1.0; 5]));
+    let given = given().and_then(|batch| batch.with_mean_tokens(2.5)).unwrap();
+    let (tokens, reference) = (given.tokens.clone().unwrap(), given.reference_tokens.clone().unwrap());
     for (name, objective) in all() {
-        let given = rich_batch();
         let mut columns = BTreeMap::from([
             ("weights", given.weights.clone().unwrap()),
             ("label_probs", given.label_probs.clone().unwrap()),
             ("reference_kl", given.reference_kl.clone().unwrap()),
+            ("kl", tensor(&[0.5, 0.1, 0.3, 0.0, 0.6])),
             ("nobody_reads_this", tensor(&[f64::NAN])),
         ]);
         let batch = complete(&given, &*objective);
@@ -558,8 +551,11 @@ fn plain_tensors_are_evaluated_like_a_batch() {
             columns.insert(column.name, batch.column(column, name).unwrap());
         }
         let expected = objective.forward(&batch).unwrap();
-        let (policy, reference, mask) = plain(1);
-        let found = evaluate_tokens(&*objective, policy, reference, mask, desirable(), &columns, Some(0.3)).unwrap();
+        let run = |logps: &Tensor<2>, reference: &Tensor<2>, columns| {
+            let (logps, reference, mask) = (logps.clone(), reference.clone(), tokens.mask.clone());
+            evaluate_tokens(&*objective, logps, reference, mask, given.desirable.clone(), columns, Some(2.5))
+        };
+        let found = run(&tokens.logps, &reference, &columns).unwrap();
         assert_eq!(column(&found.losses), column(&expected.losses), "{name}");
         assert_eq!(column(&found.weights), column(&expected.weights), "{name}");
         let reduced = expected.reduce().unwrap();
@@ -567,34 +563,31 @@ fn plain_tensors_are_evaluated_like_a_batch() {
         assert_eq!(column(&found.numerator), column(&reduced.numerator), "{name}");
         assert_eq!(column(&found.denominator), column(&reduced.denominator), "{name}");
         assert_eq!(found.logged.len(), expected.logged().len());
+        let row = |logps: &Tensor<2>| logps.clone().narrow(0, 0, 1);
+        let error = run(&tokens.logps, &row(&reference), &columns).unwrap_err().to_string();
+        assert_eq!(error, "`reference`: expected shape [5, 2], got [1, 2]", "{name}");
+        assert!(run(&row(&tokens.logps), &reference, &columns).unwrap_err().to_string().starts_with("`mask`"));
+        let short = BTreeMap::from([("kl", tensor(&[0.5]))]);
+        let error = run(&tokens.logps, &reference, &short).unwrap_err().to_string();
+        assert_eq!(error, "`kl`: expected shape [5], got [1]", "{name}");
     }
 }
 
 #[test]
-fn mismatched_completions_follow_the_responses() {
-    let kto = build("kto", &Options::new()).unwrap();
-    let none = BTreeMap::new();
-    let run =
-        |objective: &dyn UnpairedObjective, (policy, reference, mask): (Tensor<2>, Tensor<2>, Tensor<2, Bool>), kl| {
-            evaluate_tokens(objective, policy, reference, mask, token_batch().desirable, &none, kl)
-        };
-    let found = run(&*kto, plain(2), None).unwrap();
-    // d = 0, 0, -, 1.1, −1.5: the mean of four is −0.1.
-    let kl_raw = found.logged.iter().find(|(name, _)| *name == "kl_raw").map(|(_, values)| column(values)).unwrap();
-    close("kl_raw", &kl_raw, &[-0.1; 5]);
-    for (result, name, expected) in [
-        (run(&*kto, plain(1), None), "policy", "[10, 2], got [5, 2]"),
-        (run(&*kto, plain(2), Some(0.0)), "policy", "[5, 2], got [10, 2]"),
-        (run(&*build("bco", &Options::new()).unwrap(), plain(2), None), "policy", "[5, 2], got [10, 2]"),
-        (run(&*kto, (plain(1).0, plain(2).1, plain(1).2), Some(0.0)), "reference", "[5, 2], got [10, 2]"),
-        (run(&*kto, (plain(1).0, plain(1).1, plain(2).2), Some(0.0)), "mask", "[5, 2], got [10, 2]"),
-    ] {
-        assert_eq!(result.unwrap_err().to_string(), format!("`{name}`: expected shape {expected}"));
+fn a_mean_over_tokens_knows_the_whole_step() {
+    let pmpo = build("pmpo", &Options::new().with("alpha", 0.5).with("kl", "Exact").with("beta", 1)).unwrap();
+    let linear = build("pmpo", &Options::new().with("alpha", 0.5).with("beta", 0)).unwrap();
+    let term = |batch: &SingleBatch| {
+        let [with, without] = [&pmpo, &linear].map(|objective| objective.forward(batch).unwrap().losses);
+        column(&(with - without))
+    };
+    let batch = spec_batch().with_reference_kl(tensor(&[22.0, 11.0])).unwrap();
+    // 22 tokens, 11 a response; then 5.5.
+    close("own", &term(&batch), &[2.0, 1.0]);
+    close("known", &term(&batch.clone().with_mean_tokens(5.5).unwrap()), &[4.0, 2.0]);
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(batch.clone().with_mean_tokens(bad).unwrap_err().to_string().starts_with("`mean_tokens`"));
     }
-    let empty = || Tensor::<2>::zeros([0, 2], (&Device::flex(), DType::F64));
-    let mask = Tensor::<2, Bool>::full([0, 2], true, &Device::flex());
-    let nothing = evaluate_tokens(&*kto, empty(), empty(), mask, labels(&[]), &none, None).unwrap();
-    assert_eq!(column(&nothing.loss), [0.0]);
 }
 
 #[test]
