@@ -28,13 +28,16 @@ use burn::tensor::{Bool, Tensor};
 use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
 pub mod batch;
+pub mod c_dpo;
 pub mod compose;
 pub mod dpo;
+pub mod exo;
 pub mod f_dpo;
 pub mod hinge;
 pub mod ipo;
 pub mod length;
 pub mod output;
+pub mod robust;
 pub mod score;
 pub mod sft;
 pub mod simpo;
