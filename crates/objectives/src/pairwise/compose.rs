@@ -49,7 +49,8 @@ pub trait Regularizer: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// `weight · f(β (s_w − s_l) − γ) + λ · penalty`, for any score `s` and loss `f`.
+/// `weight · f(β (s_w − s_l) − γ) + λ · penalty`, for any score `s` and loss `f`. A score with exponents logs
+/// `n_score_clamped`: how many of a pair's two were clamped, on average.
 ///
 /// # Example
 /// SimPO's score with a hinge:
@@ -164,7 +165,7 @@ impl Composed {
         if let Some((coefficient, regularizer)) = &self.regularizer {
             losses = losses + regularizer.penalties(batch)? * *coefficient;
         }
-        Ok(PairOutput::with_rewards(losses, batch, rewards))
+        self.score.log_clamped(PairOutput::with_rewards(losses, batch, rewards), batch, self.exponent_max, method)
     }
 }
 

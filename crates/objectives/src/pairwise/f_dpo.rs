@@ -10,7 +10,10 @@
 use accordant_ops::{check_domain, stable};
 use burn::{config::Config, tensor::Tensor};
 
-use super::{Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, check_smoothing, dpo::dpo_loss};
+use super::{
+    Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, Score, check_beta, check_smoothing,
+    dpo::dpo_loss,
+};
 use crate::Result;
 
 /// The divergence whose derivative scores a log-ratio. All scores are strictly increasing and 0 at 0.
@@ -43,9 +46,7 @@ impl Divergence {
     /// Its own domain.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
-            Self::Alpha(alpha) => {
-                Ok(check_domain(alpha.is_finite() && alpha != 0.0, "divergence.Alpha", "finite and not 0", alpha)?)
-            }
+            Self::Alpha(alpha) => check_alpha("divergence.Alpha", alpha),
             _ => Ok(()),
         }
     }
@@ -56,17 +57,54 @@ impl Divergence {
     /// # Errors
     /// A domain error when `exponent_max` is not finite and > 0.
     pub fn score(self, log_ratios: Tensor<1>, exponent_max: Option<f64>) -> Result<Tensor<1>> {
-        let max = exponent_max.unwrap_or_else(|| stable::exponent_max(log_ratios.dtype()));
-        check_domain(max.is_finite() && max > 0.0, "exponent_max", "finite and > 0", max)?;
-        let expm1 = |exponent| Ok::<_, accordant_ops::Error>(stable::expm1(stable::cap_exponent(exponent, Some(max))?));
-        Ok(match self {
-            Self::ReverseKl => log_ratios,
-            Self::ForwardKl => -expm1(-log_ratios)?,
-            Self::JensenShannon => stable::log_sigmoid(log_ratios) + std::f64::consts::LN_2,
+        let max = checked_exponent_max(&log_ratios, exponent_max)?;
+        Ok(match (self, self.exponents(&log_ratios)) {
             // Not `/ alpha`: burn 0.22.1 takes the gradient of a division by a scalar through f32.
-            Self::Alpha(alpha) => expm1(log_ratios * -alpha)? * (-1.0 / alpha),
+            (_, Some((alpha, exponents))) => {
+                stable::expm1(stable::cap_exponent(exponents, Some(max))?) * (-1.0 / alpha)
+            }
+            (Self::JensenShannon, None) => stable::log_sigmoid(log_ratios) + std::f64::consts::LN_2,
+            (_, None) => log_ratios,
         })
     }
+
+    /// 1 where [`Divergence::score`] clamps an exponent and 0 elsewhere, `[n]`; `None` for a score without exponents.
+    ///
+    /// # Errors
+    /// A domain error when `exponent_max` is not finite and > 0.
+    pub fn clamped(self, log_ratios: &Tensor<1>, exponent_max: Option<f64>) -> Result<Option<Tensor<1>>> {
+        let max = checked_exponent_max(log_ratios, exponent_max)?;
+        let over = |exponents: Tensor<1>| exponents.detach().greater_scalar(max);
+        let exponents = self.exponents(log_ratios);
+        Ok(exponents.map(|(_, exponents)| log_ratios.zeros_like().detach().mask_fill(over(exponents), 1.0)))
+    }
+
+    /// α and `−αd`, of the scores `(1 − e^{−αd})/α`.
+    fn exponents(self, log_ratios: &Tensor<1>) -> Option<(f64, Tensor<1>)> {
+        match self {
+            Self::ForwardKl => Some((1.0, -log_ratios.clone())),
+            Self::Alpha(alpha) => Some((alpha, log_ratios.clone() * -alpha)),
+            Self::ReverseKl | Self::JensenShannon => None,
+        }
+    }
+}
+
+/// The domain of an α, in the field `name`.
+pub(super) fn check_alpha(name: &'static str, alpha: f64) -> Result<()> {
+    Ok(check_domain(alpha.is_finite() && alpha != 0.0, name, "finite and not 0", alpha)?)
+}
+
+/// The largest exponent, by dtype when absent.
+fn checked_exponent_max(log_ratios: &Tensor<1>, exponent_max: Option<f64>) -> Result<f64> {
+    let max = exponent_max.unwrap_or_else(|| stable::exponent_max(log_ratios.dtype()));
+    check_domain(max.is_finite() && max > 0.0, "exponent_max", "finite and > 0", max)?;
+    Ok(max)
+}
+
+/// The domain of a configured largest exponent.
+pub(super) fn check_exponent_max(exponent_max: Option<f64>) -> Result<()> {
+    let holds = exponent_max.is_none_or(|limit| limit.is_finite() && limit > 0.0);
+    Ok(check_domain(holds, "exponent_max", "finite and > 0", exponent_max.unwrap_or_default())?)
 }
 
 /// f-DPO losses, one per pair: DPO's loss of scored log-ratios.
@@ -136,14 +174,13 @@ impl FDpoConfig {
         check_beta(self.beta)?;
         check_smoothing(self.label_smoothing)?;
         self.divergence.check()?;
-        if let Some(limit) = self.exponent_max {
-            check_domain(limit.is_finite() && limit > 0.0, "exponent_max", "finite and > 0", limit)?;
-        }
+        check_exponent_max(self.exponent_max)?;
         Ok(FDpo { config: self.clone() })
     }
 }
 
-/// The f-DPO objective; see [`f_dpo_loss`]. Rewards are `beta` times the plain log-ratio, as TRL logs them.
+/// The f-DPO objective; see [`f_dpo_loss`]. Rewards are `beta` times the plain log-ratio, as TRL logs them. The metric
+/// `n_score_clamped` is the number of a pair's two scores whose exponent was clamped, on average.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FDpo {
     config: FDpoConfig,
@@ -161,7 +198,8 @@ impl PairwiseObjective for FDpo {
         let FDpoConfig { beta, divergence, label_smoothing, exponent_max } = self.config;
         let ratios = batch.log_ratios("f_dpo")?;
         let losses = f_dpo_loss(batch, ratios, divergence, beta, label_smoothing, exponent_max)?;
-        Ok(PairOutput::new(losses, batch, beta))
+        let score = Score::Divergence { divergence, length: Length::Sum };
+        score.log_clamped(PairOutput::new(losses, batch, beta), batch, exponent_max, "f_dpo")
     }
 }
 
@@ -170,7 +208,11 @@ mod tests {
     use burn::tensor::DType;
 
     use super::*;
-    use crate::pairwise::tests::{column, spec_batch, tensor};
+    use crate::pairwise::{
+        Composed,
+        hinge::HingeLoss,
+        tests::{column, spec_batch, tensor},
+    };
 
     fn value(divergence: Divergence) -> f64 {
         let objective = FDpoConfig::new().with_divergence(divergence).init().unwrap();
@@ -226,6 +268,30 @@ mod tests {
             assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{divergence:?}: {scores:?}");
             assert!(scores[2].abs() < 1e-15, "{divergence:?}");
         }
+    }
+
+    #[test]
+    fn clamped_scores_are_counted() {
+        // −d = 13, 12 and −20 for forward KL; α = −1 turns the sign.
+        let d = tensor(&[-13.0, -12.0, 20.0]);
+        let clamped = |divergence: Divergence| divergence.clamped(&d, Some(12.0)).unwrap().map(|c| column(&c));
+        assert_eq!(clamped(Divergence::ForwardKl), Some(vec![1.0, 0.0, 0.0]));
+        assert_eq!(clamped(Divergence::Alpha(-1.0)), Some(vec![0.0, 0.0, 1.0]));
+        assert_eq!((clamped(Divergence::ReverseKl), clamped(Divergence::JensenShannon)), (None, None));
+        assert!(Divergence::ForwardKl.clamped(&d, Some(f64::NAN)).is_err());
+        assert!(Divergence::ForwardKl.score(d.clone(), Some(-1.0)).is_err());
+
+        // d_w = 1 and d_l = −0.5: of the exponents −1 and 0.5 one is above 0.4.
+        let config = FDpoConfig::new().with_divergence(Divergence::ForwardKl);
+        let counted =
+            |config: FDpoConfig| config.init().unwrap().forward(&spec_batch()).unwrap().means().mean("n_score_clamped");
+        assert_eq!(counted(config.clone().with_exponent_max(Some(0.4))), Some(1.0));
+        assert_eq!(counted(config), Some(0.0));
+        assert_eq!(counted(FDpoConfig::new()), None, "a score without exponents has no such metric");
+
+        let score = Score::Divergence { divergence: Divergence::ForwardKl, length: Length::Sum };
+        let composed = Composed::new(score, 0.1, HingeLoss).unwrap().with_exponent_max(0.4).unwrap();
+        assert_eq!(composed.forward(&spec_batch()).unwrap().means().mean("n_score_clamped"), Some(1.0));
     }
 
     #[test]

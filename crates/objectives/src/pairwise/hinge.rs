@@ -54,11 +54,16 @@ pub struct HingeLoss;
 
 impl MarginLoss for HingeLoss {
     fn loss(&self, h: Tensor<1>) -> Tensor<1> {
-        // Selected, not clamped: what a clamp's gradient is at the bound is the backend's choice.
-        let gap = -h + 1.0;
-        let satisfied = gap.clone().lower_equal_scalar(0.0);
-        gap.mask_fill(satisfied, 0.0)
+        shortfall(h, 1.0)
     }
+}
+
+/// `max(0, target − h)`; the gradient at the kink is 0.
+pub(super) fn shortfall(h: Tensor<1>, target: f64) -> Tensor<1> {
+    // Selected, not clamped: what a clamp's gradient is at the bound is the backend's choice.
+    let gap = -h + target;
+    let satisfied = gap.clone().lower_equal_scalar(0.0);
+    gap.mask_fill(satisfied, 0.0)
 }
 
 /// Configuration of [`Hinge`].

@@ -27,9 +27,11 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
+pub mod alphapo;
 pub mod batch;
 pub mod c_dpo;
 pub mod compose;
+pub mod cpo;
 pub mod dpo;
 pub mod exo;
 pub mod f_dpo;

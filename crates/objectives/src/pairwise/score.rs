@@ -2,7 +2,10 @@
 
 use burn::{config::Config, tensor::Tensor};
 
-use super::{PairBatch, PairValues, f_dpo::Divergence};
+use super::{
+    PairBatch, PairOutput, PairValues,
+    f_dpo::{Divergence, check_alpha},
+};
 use crate::Result;
 
 /// Per sequence or per token.
@@ -42,6 +45,14 @@ pub enum Score {
 }
 
 impl Score {
+    /// Log-probabilities, through AlphaPO's transform when there is an `alpha`.
+    pub(super) fn of_logps(alpha: Option<f64>, length: Length) -> Self {
+        match alpha {
+            Some(alpha) => Self::AlphaLogProb { alpha, length },
+            None => Self::LogProb(length),
+        }
+    }
+
     /// Whether the score compares with the reference.
     pub fn needs_reference(&self) -> bool {
         matches!(self, Self::LogRatio(_) | Self::Divergence { .. })
@@ -53,26 +64,53 @@ impl Score {
     /// # Errors
     /// [`crate::Error::MissingReference`] naming `method`; a domain error of `exponent_max`.
     pub fn of(&self, batch: &PairBatch, exponent_max: Option<f64>, method: &'static str) -> Result<PairValues> {
-        let policy = batch.policy();
-        let logps = |length: Length| match length {
-            Length::Sum => policy.sums(),
-            Length::TokenMean => policy.means(),
-        };
+        let raw = self.raw(batch, method)?;
         let per = |values: PairValues, length: Length| match length {
             Length::Sum => values,
-            Length::TokenMean => values.per_token(policy),
+            Length::TokenMean => values.per_token(batch.policy()),
         };
         let scored = |values: PairValues, divergence: Divergence| -> Result<PairValues> {
             let score = |value: Tensor<1>| divergence.score(value, exponent_max);
             Ok(PairValues { chosen: score(values.chosen)?, rejected: score(values.rejected)? })
         };
         Ok(match *self {
-            Self::LogRatio(length) => per(batch.log_ratios(method)?, length),
-            Self::Divergence { divergence, length } => per(scored(batch.log_ratios(method)?, divergence)?, length),
-            Self::LogProb(length) => logps(length),
-            Self::AlphaLogProb { alpha, length } => scored(logps(length), Divergence::Alpha(alpha))?,
-            Self::LogOdds => policy.means().map(accordant_ops::stable::log_odds),
+            Self::LogRatio(length) => per(raw, length),
+            Self::Divergence { divergence, length } => per(scored(raw, divergence)?, length),
+            Self::LogProb(_) => raw,
+            Self::AlphaLogProb { alpha, .. } => scored(raw, Divergence::Alpha(alpha))?,
+            Self::LogOdds => raw.map(accordant_ops::stable::log_odds),
         })
+    }
+
+    /// What is transformed: log-ratios, log-probabilities.
+    fn raw(&self, batch: &PairBatch, method: &'static str) -> Result<PairValues> {
+        Ok(match self {
+            Self::LogRatio(_) | Self::Divergence { .. } => batch.log_ratios(method)?,
+            Self::LogProb(Length::Sum) | Self::AlphaLogProb { length: Length::Sum, .. } => batch.policy().sums(),
+            Self::LogProb(_) | Self::AlphaLogProb { .. } | Self::LogOdds => batch.policy().means(),
+        })
+    }
+
+    /// Adds the metric `n_score_clamped` to the output of a method with this score: how many of a pair's two scores had
+    /// their exponent clamped, on average. A score without exponents adds none.
+    pub(super) fn log_clamped(
+        &self,
+        output: PairOutput,
+        batch: &PairBatch,
+        exponent_max: Option<f64>,
+        method: &'static str,
+    ) -> Result<PairOutput> {
+        let divergence = match *self {
+            Self::Divergence { divergence, .. } => divergence,
+            Self::AlphaLogProb { alpha, .. } => Divergence::Alpha(alpha),
+            _ => return Ok(output),
+        };
+        let PairValues { chosen, rejected } = self.raw(batch, method)?;
+        let clamped = |values| divergence.clamped(values, exponent_max);
+        match clamped(&chosen)?.zip(clamped(&rejected)?) {
+            Some((chosen, rejected)) => output.with_metric("n_score_clamped", chosen + rejected),
+            None => Ok(output),
+        }
     }
 
     /// What is reported as the score: a log-ratio is reported summed, comparable with DPO's; the others as used.
@@ -89,7 +127,7 @@ impl Score {
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::Divergence { divergence, .. } => divergence.check(),
-            Self::AlphaLogProb { alpha, .. } => Divergence::Alpha(*alpha).check(),
+            Self::AlphaLogProb { alpha, .. } => check_alpha("alpha", *alpha),
             _ => Ok(()),
         }
     }

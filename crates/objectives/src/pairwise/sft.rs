@@ -6,7 +6,7 @@
 //! **Checked by:** golden numbers (TRL), hand-worked values, finite differences, the laws of the family.
 //! **Deviations:** none. A mean over tokens is one over **all** tokens of the step, not a mean of means over pairs.
 
-use accordant_ops::SequenceLogps;
+use accordant_ops::{SequenceLogps, check_domain};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Extra, Length, Method, PairBatch, PairOutput, PairwiseObjective, Regularizer};
@@ -80,6 +80,44 @@ impl NllScope {
             Self::ChosenCompletion => Vec::new(),
             Self::PromptAndCompletion => vec![PROMPT_AND_CHOSEN],
         }
+    }
+}
+
+/// A likelihood term in another method's loss: `weight` times [`nll_losses`], a mean over tokens. Logged as `nll`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NllTerm {
+    pub(super) weight: f64,
+    pub(super) scope: NllScope,
+}
+
+impl NllTerm {
+    /// The domain of its weight, called `sft_weight` in configurations.
+    pub(super) fn check(self) -> Result<()> {
+        let holds = self.weight.is_finite() && self.weight >= 0.0;
+        Ok(check_domain(holds, "sft_weight", "finite and >= 0", self.weight)?)
+    }
+
+    /// The third response that it reads; none without a weight.
+    pub(super) fn extras(self) -> Vec<Extra> {
+        if self.weight == 0.0 { Vec::new() } else { self.scope.extras() }
+    }
+
+    /// `losses` with the term.
+    pub(super) fn add(self, losses: Tensor<1>, batch: &PairBatch, method: &'static str) -> Result<Tensor<1>> {
+        if self.weight == 0.0 {
+            return Ok(losses);
+        }
+        let (of, logps) = scored(batch, self.scope, method)?;
+        Ok(losses + nll_losses(batch, of, logps, Length::TokenMean) * self.weight)
+    }
+
+    /// `output` with the metric `nll`, the mean over all tokens; none without a weight.
+    pub(super) fn log(self, output: PairOutput, batch: &PairBatch, method: &'static str) -> Result<PairOutput> {
+        if self.weight == 0.0 {
+            return Ok(output);
+        }
+        let (_, logps) = scored(batch, self.scope, method)?;
+        output.with_weighted_metric("nll", -logps.mean.clone(), logps.count.clone())
     }
 }
 
