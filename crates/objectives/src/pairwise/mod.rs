@@ -38,6 +38,7 @@ pub mod f_dpo;
 pub mod hinge;
 pub mod ipo;
 pub mod length;
+pub mod orpo;
 pub mod output;
 pub mod robust;
 pub mod score;
