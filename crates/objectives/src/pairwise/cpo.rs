@@ -4,8 +4,7 @@
 //! (2024), 2401.08417.
 //! **Use when:** chosen responses are good enough to imitate and no reference policy can be kept.
 //! **Checked by:** values by hand, the limit to reference-free DPO, golden numbers (TRL).
-//! **Deviations:** the likelihood is a mean over the response's tokens, as in the authors' code; TRL averages over the
-//! prompt too when its collator keeps prompt labels (`nll_scope`). Label smoothing that would have no effect is an error.
+//! **Deviations:** the likelihood is a mean over the response's tokens; TRL averages over the prompt too when its collator keeps prompt labels (`nll_scope`). Label smoothing that would have no effect is an error.
 
 use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
@@ -44,10 +43,10 @@ impl CpoShape {
 /// CPO's preference losses, one per pair: those of DPO, hinge and IPO with scores of the policy alone.
 ///
 /// ```text
-/// loss = −log σ(β log π(y_w|x) − β log π(y_l|x))        (eq. 3)
+/// loss = −log σ(β log π(y_w|x) − β log π(y_l|x))
 /// ```
 ///
-/// The objective adds `sft_weight` times the negative log-likelihood of the chosen response (eq. 4).
+/// The objective adds `sft_weight` times the negative log-likelihood of the chosen response.
 ///
 /// # Shapes
 /// `scores`: two `[n]` of log-probabilities in nats, summed or per token as the shape wants, or of AlphaPO's transform of

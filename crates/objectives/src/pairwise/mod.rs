@@ -40,10 +40,12 @@ pub mod ipo;
 pub mod length;
 pub mod orpo;
 pub mod output;
+pub mod plad;
 pub mod robust;
 pub mod score;
 pub mod sft;
 pub mod simpo;
+pub mod slic;
 pub mod wpo;
 
 pub use batch::{Extra, PairBatch, PairLogps, PairValues};
