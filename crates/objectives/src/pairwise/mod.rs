@@ -29,6 +29,7 @@ use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
 pub mod alphapo;
 pub mod batch;
+pub mod bco_pair;
 pub mod c_dpo;
 pub mod compose;
 pub mod cpo;
@@ -38,6 +39,7 @@ pub mod f_dpo;
 pub mod hinge;
 pub mod ipo;
 pub mod length;
+pub mod nca_pair;
 pub mod orpo;
 pub mod output;
 pub mod plad;
