@@ -4,7 +4,8 @@
 //! (2024), 2401.08417.
 //! **Use when:** chosen responses are good enough to imitate and no reference policy can be kept.
 //! **Checked by:** values by hand, the limit to reference-free DPO, golden numbers (TRL).
-//! **Deviations:** the likelihood is a mean over the response's tokens; TRL averages over the prompt too when its collator keeps prompt labels (`nll_scope`). Label smoothing that would have no effect is an error.
+//! **Deviations:** the likelihood is a mean over the response's tokens; TRL averages over the prompt too when its
+//! collator keeps prompt labels (`nll_scope`). Label smoothing that would have no effect is an error.
 
 use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};

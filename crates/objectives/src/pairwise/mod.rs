@@ -48,6 +48,7 @@ pub mod score;
 pub mod sft;
 pub mod simpo;
 pub mod slic;
+pub mod sppo;
 pub mod wpo;
 
 pub use batch::{Extra, PairBatch, PairLogps, PairValues};
