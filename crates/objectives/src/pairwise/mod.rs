@@ -28,6 +28,8 @@ use burn::tensor::{Bool, Tensor};
 use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
 pub mod alphapo;
+pub mod aot;
+pub mod aot_unpaired;
 pub mod batch;
 pub mod bco_pair;
 pub mod c_dpo;
