@@ -21,6 +21,19 @@ impl Options {
         self
     }
 
+    /// Takes out the settings of a wrapped method: what `base` names it, and its settings `base.x`, without the prefix.
+    pub(crate) fn take_base(&self) -> (Option<&str>, Self, Self) {
+        let (mut base, mut of_base, mut own) = (None, Vec::new(), Vec::new());
+        for (name, value) in &self.0 {
+            match name.strip_prefix("base.") {
+                Some(name) => of_base.push((name.to_owned(), value.clone())),
+                None if name == "base" => base = Some(value.as_str()),
+                None => own.push((name.clone(), value.clone())),
+            }
+        }
+        (base, Self(of_base), Self(own))
+    }
+
     /// `default` with these settings in place.
     ///
     /// # Errors

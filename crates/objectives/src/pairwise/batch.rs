@@ -125,6 +125,15 @@ pub struct Extra {
     pub needs_reference: bool,
 }
 
+/// A loss of each pair that is computed elsewhere and carries gradients: that of a head beside the policy's, say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Its name, in batches and error messages.
+    pub name: &'static str,
+    /// One line on what it is.
+    pub meaning: &'static str,
+}
+
 /// A third response's log-probabilities, `[n]`.
 #[derive(Debug, Clone)]
 pub(super) struct ExtraLogps {
@@ -132,12 +141,13 @@ pub(super) struct ExtraLogps {
     pub(super) reference: Option<SequenceLogps>,
 }
 
-/// What a pairwise objective reads. Everything but log-probabilities under the policy is a constant.
+/// What a pairwise objective reads. Everything but log-probabilities under the policy and [`Term`]s is a constant.
 #[derive(Debug, Clone)]
 pub struct PairBatch {
     pub(super) policy: PairLogps,
     pub(super) reference: Option<PairLogps>,
     pub(super) extras: BTreeMap<&'static str, ExtraLogps>,
+    pub(super) terms: BTreeMap<&'static str, Tensor<1>>,
     pub(super) weights: Option<Tensor<1>>,
     pub(super) scales: Option<Tensor<1>>,
     pub(super) label_probs: Option<Tensor<1>>,
@@ -156,6 +166,7 @@ impl PairBatch {
             policy,
             reference: None,
             extras: BTreeMap::new(),
+            terms: BTreeMap::new(),
             weights: None,
             scales: None,
             label_probs: None,
@@ -209,6 +220,17 @@ impl PairBatch {
         }
         let reference = reference.map(|side| self.constant_logps(side));
         self.extras.insert(extra.name, ExtraLogps { policy, reference });
+        Ok(self)
+    }
+
+    /// Adds a loss of each pair that was computed elsewhere, `[n]`; it carries its gradients.
+    ///
+    /// # Errors
+    /// A shape error naming the term; a dtype error when the policy's log-probabilities have another dtype.
+    pub fn with_term(mut self, term: Term, values: Tensor<1>) -> Result<Self> {
+        self.check(term.name, &values)?;
+        check_dtype(term.name, self.policy.chosen.sum.dtype(), values.dtype())?;
+        self.terms.insert(term.name, values);
         Ok(self)
     }
 
@@ -333,6 +355,14 @@ impl PairBatch {
         let policy = self.extra(extra, method)?.sum.clone();
         let reference = self.extras.get(extra.name).and_then(|logps| logps.reference.as_ref());
         Ok(policy - reference.ok_or(Error::MissingReference { method })?.sum.clone())
+    }
+
+    /// A loss that was computed elsewhere, `[n]`.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] naming `method` and the term.
+    pub fn term(&self, term: Term, method: &'static str) -> Result<&Tensor<1>> {
+        self.terms.get(term.name).ok_or(Error::MissingColumn { method, name: term.name, meaning: term.meaning })
     }
 
     /// Side information, detached.

@@ -15,7 +15,7 @@
 //! | `betas` | in place of the method's own `beta` |
 //!
 //! A method that has no use for one of these refuses it by name. What else a method reads it declares
-//! ([`PairwiseObjective::columns`], [`PairwiseObjective::extras`]).
+//! ([`PairwiseObjective::columns`], [`PairwiseObjective::extras`], [`PairwiseObjective::terms`]).
 //!
 //! A pair whose chosen or rejected side has no scored token says nothing about the policy: it gets weight 0, unless
 //! [`EmptyRows::Count`](accordant_ops::EmptyRows::Count) asks for TRL's convention.
@@ -45,15 +45,18 @@ pub mod nca_pair;
 pub mod orpo;
 pub mod output;
 pub mod plad;
+pub mod rationale;
 pub mod robust;
 pub mod score;
 pub mod sft;
 pub mod simpo;
 pub mod slic;
+pub mod spo_degree;
 pub mod sppo;
 pub mod wpo;
+mod wrapped;
 
-pub use batch::{Extra, PairBatch, PairLogps, PairValues};
+pub use batch::{Extra, PairBatch, PairLogps, PairValues, Term};
 pub use compose::{Composed, MarginLoss, Regularizer, Weighting};
 pub use output::PairOutput;
 pub use score::{Length, Score};
@@ -73,6 +76,11 @@ pub trait PairwiseObjective: std::fmt::Debug + Send + Sync {
 
     /// The third responses that it reads, all of them required.
     fn extras(&self) -> Vec<Extra> {
+        Vec::new()
+    }
+
+    /// The losses computed elsewhere that it adds, all of them required.
+    fn terms(&self) -> Vec<Term> {
         Vec::new()
     }
 
@@ -154,7 +162,7 @@ fn check_smoothing(label_smoothing: f64) -> Result<()> {
 ///
 /// Rows are responses: all chosen ones, all rejected ones, then all of each third response that the objective reads
 /// ([`PairwiseObjective::extras`]). Of `columns`, `weights`, `label_probs`, `margins` and `betas` are the batch's hooks;
-/// the objective's own columns go by their names, and others are left out. `mean_tokens`: see
+/// the objective's own columns and terms go by their names, and others are left out. `mean_tokens`: see
 /// [`PairBatch::with_mean_tokens`], for the chosen responses and then the third ones.
 ///
 /// # Shapes
@@ -188,6 +196,11 @@ pub fn evaluate_tokens(
     }
     for (name, values) in columns {
         let own = objective.columns().into_iter().find(|column| column.name == *name);
+        let term = objective.terms().into_iter().find(|term| term.name == *name);
+        if let Some(term) = term {
+            batch = batch.with_term(term, values.clone())?;
+            continue;
+        }
         batch = match (*name, own) {
             (_, Some(column)) => batch.with_column(column, values.clone())?,
             ("weights", _) => batch.with_weights(values.clone())?,

@@ -1,6 +1,6 @@
 //! What a pairwise objective returns.
 
-use accordant_ops::{ItemReduction, Means, Reduced, reduce::reduce_items};
+use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
 use burn::tensor::Tensor;
 
 use super::{PairBatch, PairValues};
@@ -40,10 +40,7 @@ impl PairOutput {
     pub fn with_rewards(losses: Tensor<1>, batch: &PairBatch, rewards: PairValues) -> Self {
         let policy = batch.policy();
         Self {
-            losses: match batch.scales() {
-                Some(scales) => losses * scales.clone(),
-                None => losses,
-            },
+            losses: scaled(losses, batch),
             weights: batch.weights(),
             chosen_rewards: rewards.chosen.detach(),
             rejected_rewards: rewards.rejected.detach(),
@@ -52,6 +49,16 @@ impl PairOutput {
             chosen_log_ratios: batch.known_log_ratios().map(|ratios| ratios.chosen.detach()),
             metrics: Metrics::default(),
         }
+    }
+
+    /// Adds a term to the losses, `[n]`. It is multiplied by the batch's scales, as the losses have been.
+    ///
+    /// # Errors
+    /// A shape error naming `term`.
+    pub fn with_added(mut self, batch: &PairBatch, term: Tensor<1>) -> Result<Self> {
+        check_shape("term", &self.losses.dims(), &term.dims())?;
+        self.losses = self.losses + scaled(term, batch);
+        Ok(self)
     }
 
     /// Adds a number that this method logs, `values` averaged over pairs of weight > 0. Both are detached.
@@ -147,5 +154,13 @@ impl PairOutput {
             means.add("frac_chosen_logp_down", down, kept);
         }
         means
+    }
+}
+
+/// Losses times the batch's scales.
+fn scaled(losses: Tensor<1>, batch: &PairBatch) -> Tensor<1> {
+    match batch.scales() {
+        Some(scales) => losses * scales.clone(),
+        None => losses,
     }
 }

@@ -121,6 +121,20 @@ impl NllTerm {
     }
 }
 
+/// Adds the negative log-likelihood of a third response, a mean over tokens, to a method's losses, and logs it.
+pub(super) fn with_extra_nll(
+    output: PairOutput,
+    batch: &PairBatch,
+    extra: Extra,
+    coefficient: f64,
+    method: &'static str,
+    metric: &'static str,
+) -> Result<PairOutput> {
+    let logps = batch.extra(extra, method)?;
+    let nll = nll_losses(batch, extra.name, logps, Length::TokenMean);
+    output.with_added(batch, nll * coefficient)?.with_weighted_metric(metric, -logps.mean.clone(), logps.count.clone())
+}
+
 /// Configuration of [`Sft`].
 #[derive(Config, Debug, PartialEq)]
 pub struct SftConfig {

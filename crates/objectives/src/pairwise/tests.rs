@@ -16,7 +16,8 @@ pub(crate) fn column(tensor: &Tensor<1>) -> Vec<f64> {
     tensor.try_to_vec_as::<f64>().expect("converted to f64")
 }
 
-fn logps(sums: &[f64], counts: &[f64]) -> SequenceLogps {
+/// Summed log-probabilities and token counts, in f64.
+pub(crate) fn logps(sums: &[f64], counts: &[f64]) -> SequenceLogps {
     SequenceLogps::new(tensor(sums), tensor(counts)).expect("equal lengths")
 }
 
@@ -25,6 +26,51 @@ pub(crate) fn spec_batch() -> PairBatch {
     let policy = PairLogps::new(logps(&[-12.0], &[10.0]), logps(&[-15.0], &[12.0])).unwrap();
     let reference = PairLogps::new(logps(&[-13.0], &[10.0]), logps(&[-14.5], &[12.0])).unwrap();
     PairBatch::new(policy).with_reference(reference).unwrap()
+}
+
+impl PairBatch {
+    /// The same batch on an autodiff device.
+    pub(crate) fn lifted(&self) -> Self {
+        mapped(self, |tensor| tensor.clone().autodiff())
+    }
+}
+
+/// The term that [`Stub`] declares.
+pub(crate) const STUB_TERM: Term = Term { name: "stub", meaning: "a loss" };
+
+/// A method that declares one of everything, for the tests of those that wrap another. It loses 3 on every pair.
+#[derive(Debug)]
+pub(crate) struct Stub;
+
+impl PairwiseObjective for Stub {
+    fn needs_reference(&self) -> bool {
+        false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        vec![Column { name: "stub", domain: Domain::Real, meaning: "a number" }]
+    }
+
+    fn extras(&self) -> Vec<Extra> {
+        vec![sft::PROMPT_AND_CHOSEN]
+    }
+
+    fn terms(&self) -> Vec<Term> {
+        vec![STUB_TERM]
+    }
+
+    fn uses_batch_statistics(&self) -> bool {
+        true
+    }
+
+    fn observe(&self, state: &mut State, _batch: &PairBatch) -> Result<()> {
+        state.set("batches", state.get("batches").unwrap_or(0.0) + 1.0);
+        Ok(())
+    }
+
+    fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
+        Ok(PairOutput::new(batch.policy.chosen.sum.ones_like() * 3.0, batch, 1.0))
+    }
 }
 
 /// Gradients of the summed losses with respect to the policy's summed log-probabilities, chosen and rejected.
@@ -40,7 +86,7 @@ pub(crate) fn grad_of_policy(batch: &PairBatch, objective: &dyn PairwiseObjectiv
 
 /// `batch`, all of it on an autodiff device, with other summed log-probabilities of the policy.
 fn with_policy(batch: &PairBatch, chosen: Tensor<1>, rejected: Tensor<1>) -> PairBatch {
-    let lifted = mapped(batch, |tensor| tensor.clone().autodiff());
+    let lifted = batch.lifted();
     let counts = [lifted.policy.chosen.count.clone(), lifted.policy.rejected.count.clone()];
     let [w, l] = counts;
     let policy =
@@ -60,6 +106,7 @@ fn mapped(batch: &PairBatch, f: impl Fn(&Tensor<1>) -> Tensor<1>) -> PairBatch {
         policy: pairs(&batch.policy),
         reference: batch.reference.as_ref().map(pairs),
         extras: batch.extras.iter().map(|(name, logps)| (*name, extra(logps))).collect(),
+        terms: batch.terms.iter().map(|(name, values)| (*name, f(values))).collect(),
         weights: batch.weights.as_ref().map(&f),
         scales: batch.scales.as_ref().map(&f),
         label_probs: batch.label_probs.as_ref().map(&f),
@@ -85,6 +132,9 @@ fn complete(batch: &PairBatch, objective: &dyn PairwiseObjective) -> PairBatch {
             Domain::Id => [0.0, 2.0, 0.0, 1.0],
         };
         with = with.with_column(column, take(values)).unwrap();
+    }
+    for term in objective.terms() {
+        with = with.with_term(term, take([0.3, 0.2, 0.5, 1.5])).unwrap();
     }
     for extra in objective.extras() {
         let reference = extra.needs_reference.then(|| policy.rejected.clone().detach());
@@ -253,6 +303,9 @@ fn no_gradient_reaches_reference_or_side_information() {
             let values = keep(&Some(given.column(declared, name).unwrap())).expect("it was given");
             batch = batch.with_column(declared, values).unwrap();
         }
+        for term in objective.terms() {
+            batch = batch.with_term(term, leaf(&given.terms[term.name])).unwrap();
+        }
         for extra in objective.extras() {
             let logps = &given.extras[extra.name];
             let reference = logps.reference.as_ref().map(side);
@@ -279,6 +332,9 @@ fn a_batch_of_one_is_an_error_not_a_broadcast() {
     ] {
         assert_eq!(result.unwrap_err().to_string(), format!("`{name}`: expected shape [4], got [1]"));
     }
+    let term = Term { name: "auxiliary", meaning: "a loss" };
+    let error = PairBatch::new(policy.clone()).with_term(term, tensor(&[1.0])).unwrap_err().to_string();
+    assert_eq!(error, "`auxiliary`: expected shape [4], got [1]");
     assert!(PairLogps::new(policy.chosen.clone(), spec_batch().policy.rejected).is_err());
     assert!(PairLogps::from_stacked(&logps(&[-1.0, -2.0, -3.0], &[1.0; 3])).is_err(), "an odd number of rows");
 }
@@ -288,6 +344,10 @@ fn two_sides_of_different_dtypes_are_an_error() {
     let narrow = SequenceLogps::new(tensor(&[-1.0]).cast(burn::tensor::FloatDType::F32), tensor(&[1.0])).unwrap();
     let error = PairLogps::new(logps(&[-1.0], &[1.0]), narrow).unwrap_err();
     assert_eq!(error.to_string(), "`rejected.sum`: expected dtype F64, got F32");
+    let term = Term { name: "auxiliary", meaning: "a loss" };
+    let narrow = tensor(&[1.0]).cast(burn::tensor::FloatDType::F32);
+    let error = spec_batch().with_term(term, narrow).unwrap_err();
+    assert_eq!(error.to_string(), "`auxiliary`: expected dtype F64, got F32");
 }
 
 #[test]
