@@ -343,8 +343,12 @@ impl PairBatch {
     /// # Errors
     /// [`Error::MissingColumn`] naming `method` and the response.
     pub fn extra(&self, extra: Extra, method: &'static str) -> Result<&SequenceLogps> {
+        Ok(&self.extra_logps(extra, method)?.policy)
+    }
+
+    pub(super) fn extra_logps(&self, extra: Extra, method: &'static str) -> Result<&ExtraLogps> {
         let missing = Error::MissingColumn { method, name: extra.name, meaning: extra.meaning };
-        self.extras.get(extra.name).map(|logps| &logps.policy).ok_or(missing)
+        self.extras.get(extra.name).ok_or(missing)
     }
 
     /// A third response's summed log-ratios to the reference, `[n]`.
@@ -352,9 +356,9 @@ impl PairBatch {
     /// # Errors
     /// [`Error::MissingColumn`] naming `method` and the response; [`Error::MissingReference`].
     pub fn extra_log_ratios(&self, extra: Extra, method: &'static str) -> Result<Tensor<1>> {
-        let policy = self.extra(extra, method)?.sum.clone();
-        let reference = self.extras.get(extra.name).and_then(|logps| logps.reference.as_ref());
-        Ok(policy - reference.ok_or(Error::MissingReference { method })?.sum.clone())
+        let logps = self.extra_logps(extra, method)?;
+        let reference = logps.reference.as_ref().ok_or(Error::MissingReference { method })?;
+        Ok(logps.policy.sum.clone() - reference.sum.clone())
     }
 
     /// A loss that was computed elsewhere, `[n]`.
@@ -517,4 +521,9 @@ impl PairBatch {
     pub(super) fn per_mean_token(&self, of: &'static str, logps: &SequenceLogps) -> Tensor<1> {
         per_mean_token(self.mean_tokens.get(of).copied(), &logps.count, self.weights())
     }
+}
+
+/// 1 where a response has a scored token and 0 where it has none, `[n]`.
+pub(super) fn has_tokens(logps: &SequenceLogps) -> Tensor<1> {
+    logps.count.ones_like().mask_fill(logps.count.clone().equal_scalar(0.0), 0.0)
 }
