@@ -128,7 +128,11 @@ impl SequenceLogps {
         if start.checked_add(len).is_none_or(|end| end > rows) {
             check_shape("rows", &[start, len], &[rows])?;
         }
-        let pick = |tensor: &Tensor<1>| tensor.clone().narrow(0, start, len);
+        let pick = |tensor: &Tensor<1>| match len {
+            // burn does not narrow to nothing.
+            0 => Tensor::zeros([0], (&tensor.device(), tensor.dtype())),
+            _ => tensor.clone().narrow(0, start, len),
+        };
         Ok(Self { sum: pick(&self.sum), mean: pick(&self.mean), count: pick(&self.count) })
     }
 }
@@ -197,6 +201,11 @@ mod tests {
         let device = Device::flex();
         let sequence = SequenceLogps::new(Tensor::zeros([3], &device), Tensor::ones([3], &device)).unwrap();
         assert_eq!(sequence.narrow(1, 2).unwrap().len(), 2);
+        for start in [0, 2, 3] {
+            let none = sequence.narrow(start, 0).unwrap();
+            assert_eq!((none.sum.dims(), none.mean.dims(), none.count.dims()), ([0], [0], [0]));
+        }
+        assert!(sequence.narrow(4, 0).is_err());
         assert!(sequence.narrow(2, 2).is_err());
         assert!(sequence.narrow(usize::MAX, 2).is_err());
     }
