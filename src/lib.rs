@@ -45,3 +45,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Runs the code of the guide for users of TRL.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-trl.md")]
+struct FromTrl;
