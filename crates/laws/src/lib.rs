@@ -9,7 +9,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`subject`], [`property`] | who is tested and what is claimed of it: **start here** |
-//! | [`check`] | running the laws; [`reduces_to`] for limits, [`check_devices`] for other devices |
+//! | [`mod@check`] | running the laws; [`reduces_to`] for limits, [`check_devices`] for other devices |
 //! | [`loss`], [`tensors`] | what a loss reads and returns |
 //! | [`batch`], [`strategy`] | batches on the host, and how they are made |
 //! | [`report`] | which laws ran, or which one does not hold |

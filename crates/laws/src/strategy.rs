@@ -7,6 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use crate::{
     batch::{Batch, Columns, Item, Response},
     subject::{Column, Family, Range, Subject},
+    tensors::{Align, Layout},
 };
 
 /// Which hooks a batch may have.
@@ -135,4 +136,100 @@ pub fn batches(subject: &Subject, inputs: &Inputs) -> BoxedStrategy<Batch> {
             absent.fold(Batch { items }, |batch, (hook, _)| batch.without_column(hook))
         })
         .boxed()
+}
+
+/// Layouts with padding of any amount on either side, gaps between tokens, and NaN behind the mask now and then.
+pub fn layouts() -> impl Strategy<Value = Layout> {
+    let filler = || select(vec![0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
+    (0..3usize, 0..3usize, 0..2usize, any::<bool>(), filler(), filler()).prop_map(
+        |(before, after, gap, right, policy_filler, reference_filler)| {
+            let align = if right { Align::Right } else { Align::Left };
+            Layout { before, after, gap, align, policy_filler, reference_filler, ..Layout::default() }
+        },
+    )
+}
+
+/// Masks of `rows` rows, of which one in four is empty and the others are ragged with gaps.
+pub fn masks(rows: usize, seq: usize) -> impl Strategy<Value = Vec<Vec<bool>>> {
+    let row = (vec(any::<bool>(), seq), 0..4u8).prop_map(|(row, kind)| match kind {
+        3 => vec![false; row.len()],
+        _ => row,
+    });
+    vec(row, rows)
+}
+
+/// Rewards of groups of unequal size, from one member up, on a grid so coarse that ties are common.
+pub fn groups(groups: RangeInclusive<usize>, members: usize) -> impl Strategy<Value = Vec<Vec<f64>>> {
+    vec(vec((-4..=4i32).prop_map(|reward| f64::from(reward) / 2.0), 1..=members.max(1)), groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+
+    use super::*;
+
+    fn samples<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> Vec<T> {
+        let mut runner = TestRunner::deterministic();
+        (0..200).map(|_| strategy.new_tree(&mut runner).expect("no filter rejects").current()).collect()
+    }
+
+    fn no_loss(_: &crate::Tensors) -> Result<crate::Evaluated, String> {
+        Err("for its batches only".to_owned())
+    }
+
+    #[test]
+    fn batches_have_what_losses_stumble_over() {
+        let subject = Subject::pairwise("none", &no_loss);
+        let batches = samples(batches(&subject, &Inputs { extreme: true, ..Inputs::default() }));
+        let items: Vec<&Item> = batches.iter().flat_map(|batch| &batch.items).collect();
+        let some = |what: &dyn Fn(&Item) -> bool| items.iter().filter(|item| what(item)).count();
+        assert!(some(&|item| item.has_empty_response()) > 20);
+        assert!(some(&|item| item.responses[0] == item.responses[1]) > 20, "ties");
+        assert!(some(&|item| item.responses.iter().all(|r| r.log_ratio() == 0.0)) > 20, "policy = reference");
+        assert!(some(&|item| item.responses[0].len() != item.responses[1].len()) > 100, "ragged");
+        assert!(some(&|item| item.responses[0].log_ratio() > 9e3) > 5);
+        assert!(some(&|item| item.responses[0].log_ratio() < -9e3) > 5);
+        assert!(some(&|item| item.columns.get("weights") == Some(&0.0)) > 5);
+        for hook in ["weights", "label_probs", "margins"] {
+            let with = some(&|item| item.columns.contains_key(hook));
+            assert!(with > items.len() / 4 && with < items.len() * 3 / 4, "{hook}");
+        }
+        let same_columns =
+            |batch: &Batch| batch.items.iter().all(|item| item.columns.keys().eq(batch.items[0].columns.keys()));
+        assert!(batches.iter().all(same_columns), "a hook is there for all items or for none");
+    }
+
+    #[test]
+    fn lists_are_of_unequal_size_with_ties() {
+        let subject = Subject::listwise("none", &no_loss);
+        let batches = samples(batches(&subject, &Inputs::default()));
+        let ragged =
+            |batch: &&Batch| batch.items.iter().any(|item| item.responses.len() != batch.items[0].responses.len());
+        assert!(batches.iter().filter(ragged).count() > 50);
+        let tied = |item: &&Item| item.responses[0].columns == item.responses[1].columns;
+        assert!(batches.iter().flat_map(|batch| &batch.items).filter(tied).count() > 10);
+    }
+
+    #[test]
+    fn both_classes_and_one_class_come_up() {
+        let subject = Subject::unpaired("none", &no_loss);
+        let batches = samples(batches(&subject, &Inputs { items: 2..=4, ..Inputs::default() }));
+        let good = |batch: &Batch| batch.items.iter().filter(|item| item.columns["desirable"] == 1.0).count();
+        let one = batches.iter().filter(|batch| [0, batch.items.len()].contains(&good(batch))).count();
+        assert!(one > 20 && one < 150, "{one} of 200 batches have one class");
+    }
+
+    #[test]
+    fn layouts_masks_and_groups_vary() {
+        let layouts = samples(layouts());
+        assert!(layouts.iter().any(|layout| layout.align == Align::Right && layout.before > 0));
+        assert!(layouts.iter().any(|layout| layout.policy_filler.is_nan() && layout.gap > 0));
+        let masks = samples(masks(3, 4));
+        assert!(masks.iter().any(|mask| mask.iter().any(|row| row.iter().all(|kept| !kept))));
+        assert!(masks.iter().all(|mask| mask.len() == 3 && mask.iter().all(|row| row.len() == 4)));
+        let groups = samples(groups(1..=4, 5));
+        assert!(groups.iter().any(|groups| groups.iter().any(|group| group.len() != groups[0].len())));
+        assert!(groups.iter().flatten().any(|group| group.len() > 1 && group.iter().all(|reward| *reward == group[0])));
+    }
 }

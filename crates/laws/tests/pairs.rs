@@ -64,6 +64,17 @@ fn simpo(loss: &Pairs) -> Subject<'_> {
         .declare(Property::MarginShiftsPerToken { beta: 0.5 })
 }
 
+fn smoothed(loss: &Pairs) -> Subject<'_> {
+    Subject::pairwise("toy cdpo", loss)
+        .on(Device::flex())
+        .declare(Property::ShiftInvariant)
+        .declare(Property::ConvexInMargin)
+        // β (1 − 2ε)
+        .declare(Property::SwapDifference(0.5 * 0.8))
+        .declare(Property::AtReference(std::f64::consts::LN_2))
+        .declare(Property::LabelProbMixes)
+}
+
 fn regularized(loss: &Pairs) -> Subject<'_> {
     Subject::pairwise("toy rpo", loss)
         .on(Device::flex())
@@ -97,14 +108,14 @@ const DPO: &[Row] = &[
     ("margins not detached", Mistake::MarginsNotDetached, "constants", &[]),
     ("mean for sum", Mistake::MeanForSum, "shift invariance", &["swap difference", "margin shifts"]),
     ("padding counted", Mistake::PaddingCounted, "padding", &["masked columns", "behind the mask"]),
-    ("weight ignored", Mistake::WeightIgnored, "`weights` is read", &["reduction", "weight zero"]),
+    ("weight ignored", Mistake::WeightIgnored, "`weights` is read", &["nothing counts", "reduction", "weight zero"]),
     (
         "weight not in the denominator",
         Mistake::WeightNotInDenominator,
         "reduction",
         &["weight zero", "finite differences", "micro-batches"],
     ),
-    ("weight + 1e-4", Mistake::WeightPlusEpsilon, "reduction", &["weight zero"]),
+    ("weight + 1e-4", Mistake::WeightPlusEpsilon, "reduction", &["nothing counts", "weight zero"]),
     ("margin outside beta", Mistake::MarginOutsideBeta, "margin shifts", &[]),
     ("margin added", Mistake::MarginAdded, "margin shifts", &[]),
     ("margin ignored", Mistake::MarginIgnored, "`margins` is read", &["margin shifts"]),
@@ -136,7 +147,7 @@ const DPO: &[Row] = &[
         "shape of `weights`",
         &["shape of `mask`", "shape of `reference`", "shape of `label_probs`", "shape of `margins`"],
     ),
-    ("pairs with an empty side counted", Mistake::EmptyPairsCounted, "reduction", &["weight zero"]),
+    ("pairs with an empty side counted", Mistake::EmptyPairsCounted, "reduction", &["nothing counts", "weight zero"]),
     ("metrics not detached", Mistake::MetricsNotDetached, "detached outputs", &[]),
     ("chosen detached", Mistake::ChosenDetached, "finite differences", &["finite differences, token by token"]),
     (
@@ -179,6 +190,7 @@ const DPO: &[Row] = &[
         Mistake::SinglePrecisionInside,
         "finite differences",
         &[
+            "reduction",
             "finite differences, token by token",
             "micro-batches",
             "shift invariance",
@@ -190,8 +202,9 @@ const DPO: &[Row] = &[
     (
         "0 / 0 where nothing counts",
         Mistake::ZeroByZero,
-        "finite",
+        "nothing counts",
         &[
+            "finite",
             "reduction",
             "batch permutation",
             "padding",
@@ -212,6 +225,20 @@ const DPO: &[Row] = &[
     ),
     ("h clipped", Mistake::Clipped, "convex", &["swap difference", "margin shifts"]),
     ("a panic without items", Mistake::Panics, "no items", &[]),
+    (
+        "everything detached",
+        Mistake::AllDetached,
+        "policy learns",
+        &["finite differences", "finite differences, token by token"],
+    ),
+    ("weight squared", Mistake::WeightSquared, "`weights` outside the losses", &["`weights` is read"]),
+    ("numerator detached", Mistake::NumeratorDetached, "reduction", &["micro-batches"]),
+    (
+        "gradient of the sum for the mean's",
+        Mistake::GradientOfTheSum,
+        "reduction",
+        &["finite differences", "micro-batches", "weight zero", "nothing counts"],
+    ),
 ];
 
 #[test]
@@ -225,6 +252,11 @@ fn mistakes_in_ipo() {
             ("margin outside beta", Mistake::MarginOutsideBeta, "margin shifts", &[]),
         ],
     );
+}
+
+#[test]
+fn mistakes_in_label_smoothing() {
+    expect(Form::Smoothed, smoothed, &[("smoothing dropped", Mistake::SmoothingDropped, "swap difference", &[])]);
 }
 
 #[test]
@@ -250,6 +282,7 @@ fn mistakes_in_simpo() {
                 Mistake::PaddingInLength,
                 "padding",
                 &[
+                    "nothing counts",
                     "masked columns",
                     "behind the mask",
                     "shift invariance per token",
@@ -278,7 +311,12 @@ fn mistakes_in_a_mean_over_all_tokens() {
         Form::Regularized,
         regularized,
         &[
-            ("the micro-batch's own mean length", Mistake::RegularizerPerMicroBatch, "micro-batches", &["batch size"]),
+            (
+                "the micro-batch's own mean length",
+                Mistake::RegularizerPerMicroBatch,
+                "micro-batches",
+                &["batch size", "`weights` outside the losses"],
+            ),
             (
                 "tokens of silent items counted",
                 Mistake::RegularizerOfSilentItems,

@@ -3,11 +3,22 @@
 use burn::tensor::Tensor;
 
 use crate::{
+    loss::Target,
     report::Disagreement,
-    runner::{Law, Verdict},
+    runner::{Law, Need, Verdict},
     strategy::Inputs,
     tensors::Layout,
 };
+
+/// Some token of some batch has a gradient.
+pub(super) fn policy_learns<'a>() -> Law<'a> {
+    let law = Law::new("policy learns", Inputs::default(), |subject, case| {
+        let found = subject.gradient(&case.batch, &Layout::default(), Target::Loss)?;
+        let learns = found.flat().iter().any(|gradient| *gradient != 0.0);
+        Ok(if learns { Verdict::Holds } else { Verdict::PutAside })
+    });
+    law.needs(Need::One, "a batch on which the policy gets a gradient").at_most(8)
+}
 
 /// Neither the reference nor a column gets a gradient.
 pub(super) fn constants<'a>() -> Law<'a> {

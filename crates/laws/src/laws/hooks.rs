@@ -2,7 +2,8 @@
 
 use crate::{
     batch::Batch,
-    compare::{ROUNDING, close, same_values},
+    compare::{ROUNDING, close, same_column, same_values},
+    property::Property,
     report::Disagreement,
     runner::{Case, Law, Need, Outcome, Verdict},
     strategy::{Hooks, Inputs},
@@ -23,9 +24,30 @@ pub(super) fn hooks<'a>(subject: &Subject) -> Vec<Law<'a>> {
             }));
         }
     }
+    if subject.honors("weights") && !subject.declares(Property::BatchStatistics) {
+        laws.push(outside_the_losses());
+    }
     laws.extend(subject.hooks.iter().chain(&subject.columns).map(|(name, range)| is_read(name, *range)));
     laws.extend(subject.response_columns.iter().map(|(name, range)| response_column_is_read(name, *range)));
     laws
+}
+
+/// A weight belongs to the mean: the losses themselves are the same without weights.
+fn outside_the_losses<'a>() -> Law<'a> {
+    let inputs = Inputs { hooks: Hooks::Only(&["weights"]), ..Inputs::default() };
+    Law::new("`weights` outside the losses", inputs, |subject, case| {
+        // A mean over all tokens is weighted; it is the same for both here.
+        let layout = Layout { tokens_per_item: case.batch.tokens_per_item(), ..Layout::default() };
+        let without = subject.values(&case.batch.without_column("weights"), &layout)?;
+        let with = subject.values(&case.batch, &layout)?;
+        // Without an item that counts there is no such mean, and no loss that matters.
+        if layout.tokens_per_item.is_none() {
+            return Ok(Verdict::PutAside);
+        }
+        same_column("losses", &without.losses, &with.losses, ROUNDING)?;
+        Ok(Verdict::Holds)
+    })
+    .needs(Need::Half, "batches in which an item counts")
 }
 
 /// Another number in a range.

@@ -1,24 +1,27 @@
 //! A batch in another order, in parts, and reduced to one number.
 
+use burn::tensor::DType;
+
 use crate::{
-    batch::Batch,
+    batch::{Batch, Item},
     compare::{ROUNDING, same, same_column, same_reduced},
     loss::{Gradient, Target},
     property::Property,
     report::Disagreement,
     runner::{Law, Need, Verdict},
-    strategy::Inputs,
+    strategy::{Hooks, Inputs},
     subject::{Family, Subject},
     tensors::Layout,
 };
 
-/// The weights are the given ones, 0 for an item with an empty response; the loss is the mean that they make.
+/// The weights are the given ones, 0 for an item with an empty response; the loss is the mean that they make, and so is
+/// its gradient.
 pub(super) fn reduction<'a>() -> Law<'a> {
     Law::new("reduction", Inputs::default(), |subject, case| {
         let values = subject.values(&case.batch, &Layout::default())?;
-        let weight = |item: &crate::batch::Item| if item.has_empty_response() { 0.0 } else { item.weight() };
+        let weight = |item: &Item| if item.has_empty_response() { 0.0 } else { item.weight() };
         let weights: Vec<f64> = case.batch.items.iter().map(weight).collect();
-        let counted = |(index, item): (usize, &crate::batch::Item)| {
+        let counted = |(index, item): (usize, &Item)| {
             // Whether a list with an empty candidate counts is a matter of the method.
             let own = subject.family == Family::Lists && item.has_empty_response();
             if own { values.weights[index] } else { weights[index] }
@@ -32,8 +35,41 @@ pub(super) fn reduction<'a>() -> Law<'a> {
         same("numerator, the weighted sum of the losses,", numerator, values.numerator, ROUNDING)?;
         let loss = if denominator > 0.0 { numerator / denominator } else { 0.0 };
         same("loss, the weighted mean of the losses,", loss, values.loss, ROUNDING)?;
+        let gradient =
+            |target| Ok::<_, Disagreement>(subject.gradient(&case.batch, &Layout::default(), target)?.flat());
+        let (of_losses, of_numerator) = (gradient(Target::Items(&weights))?, gradient(Target::Numerator)?);
+        same_column("gradient of the numerator, that of the losses,", &of_losses, &of_numerator, ROUNDING)?;
+        let of_loss: Vec<f64> = gradient(Target::Loss)?.iter().map(|gradient| gradient * denominator).collect();
+        same_column("gradient of the loss times the denominator", &of_numerator, &of_loss, ROUNDING)?;
         Ok(Verdict::Holds)
     })
+}
+
+/// Where no item counts, because all responses are empty or all weights 0, the loss is 0.
+pub(super) fn nothing_counts<'a>() -> Law<'a> {
+    Law::new("nothing counts", Inputs { hooks: Hooks::None, ..Inputs::default() }, |subject, case| {
+        let emptied = case.batch.map(|_, item| {
+            for response in &mut item.responses {
+                (response.policy, response.reference) = (Vec::new(), Vec::new());
+            }
+        });
+        let silent = subject.honors("weights").then(|| (case.batch.with_column("weights", 0.0), "all weights are 0"));
+        // Whether a list of empty candidates counts is a matter of the method.
+        let emptied = (subject.family != Family::Lists).then_some((emptied, "all responses are empty"));
+        for (batch, why) in silent.into_iter().chain(emptied) {
+            for dtype in [DType::F64, DType::F32] {
+                let layout = Layout { dtype, ..Layout::default() };
+                let found = subject.gradient(&batch, &layout, Target::Loss)?;
+                let what = |name: &str| format!("where {why}, in {dtype:?}, {name}");
+                same(&what("loss"), 0.0, found.values.loss, 0.0)?;
+                same(&what("numerator"), 0.0, found.values.numerator, 0.0)?;
+                let gradient = found.flat();
+                same_column(&what("gradient"), &vec![0.0; gradient.len()], &gradient, 0.0)?;
+            }
+        }
+        Ok(Verdict::Holds)
+    })
+    .at_most(4)
 }
 
 /// Items in another order have the same losses and gradients in that order, and the same mean.
@@ -59,7 +95,7 @@ pub(super) fn permutation<'a>() -> Law<'a> {
 
 /// A batch without items has loss 0 or is refused.
 pub(super) fn no_items<'a>() -> Law<'a> {
-    Law::new("no items", Inputs::default(), |subject, _| {
+    Law::new("no items", Inputs { items: 0..=0, ..Inputs::default() }, |subject, _| {
         let (tensors, _) = subject.tensors(&Batch::default(), &Layout::default(), &subject.device());
         match crate::loss::guarded(subject.loss, &tensors) {
             Err(error) if error.starts_with("a panic") => Err(Disagreement::new("loss 0 or an error", error)),

@@ -45,6 +45,11 @@ pub enum Mistake {
     NoiseFromBatchSize,
     Clipped,
     Panics,
+    AllDetached,
+    WeightSquared,
+    NumeratorDetached,
+    GradientOfTheSum,
+    SmoothingDropped,
 }
 
 /// `β (d_w − d_l) − margin` in a logistic loss, or its kin.
@@ -64,6 +69,8 @@ pub enum Form {
     Hinge,
     /// Without a reference, from means over tokens.
     SimPo,
+    /// DPO in which every label is wrong with probability 0.1.
+    Smoothed,
     /// DPO plus the mean negative log-probability of all chosen tokens of the batch.
     Regularized,
 }
@@ -126,6 +133,9 @@ impl Pairs {
         let h = if self.is(Mistake::SignFlipped) { h.neg() } else { h };
         match self.form {
             Form::Ipo => (h - 1.0).square(),
+            Form::Smoothed if !self.is(Mistake::SmoothingDropped) => {
+                softplus(h.clone().neg()) * 0.9 + softplus(h) * 0.1
+            }
             Form::Hinge => burn::tensor::activation::relu(h.neg() + 1.0),
             _ if self.is(Mistake::NaiveLogSigmoid) => sigmoid(h).log().neg(),
             _ if self.is(Mistake::NaiveSoftplus) => (h.neg().clamp_max(600.0).exp() + 1.0).log(),
@@ -176,6 +186,12 @@ impl Loss for Pairs {
             let p = if self.is(Mistake::LabelsReversed) { 1.0 - p } else { p };
             losses = losses * p.clone() + self.losses(h.neg()) * (1.0 - p);
         }
+        if let Some(weights) = t.columns.get("weights").filter(|_| self.is(Mistake::WeightSquared)) {
+            losses = losses * weights.clone().detach();
+        }
+        if self.is(Mistake::AllDetached) {
+            losses = losses.detach();
+        }
         if self.is(Mistake::NoiseFromBatchSize) {
             losses = losses * (1.0 + 0.1 / n as f64);
         }
@@ -205,6 +221,11 @@ impl Loss for Pairs {
             Mistake::MeanForNumerator => {
                 evaluated.numerator = evaluated.loss.clone();
                 evaluated.denominator = evaluated.denominator.ones_like();
+            }
+            Mistake::NumeratorDetached => evaluated.numerator = evaluated.numerator.detach(),
+            Mistake::GradientOfTheSum => {
+                let sum = losses.sum();
+                evaluated.loss = evaluated.loss.detach() + sum.clone() - sum.detach();
             }
             Mistake::ZeroByZero => {
                 evaluated.loss = evaluated.numerator.clone() / evaluated.denominator.clone();

@@ -1,0 +1,91 @@
+//! What a check says: the same on every run, readable when a law does not hold, and strict about exceptions.
+
+use accordant_laws::{Property, Subject, check, check_all, law_names};
+use burn::tensor::Device;
+use toys::pairs::{Form, Mistake, Pairs};
+
+mod toys;
+
+fn subject(loss: &Pairs) -> Subject<'_> {
+    Subject::pairwise("toy", loss).on(Device::flex())
+}
+
+#[test]
+fn a_violation_shows_the_law_what_was_expected_what_came_and_the_batch() {
+    let loss = Pairs::new(Form::Dpo, Mistake::None);
+    let violation = check(&subject(&loss).declare(Property::AtReference(1.0))).unwrap_err();
+    // ln 2 on the smallest batch there is: one pair of one token each.
+    let expected = "`toy` breaks the law \"at the reference\"
+expected: with the reference equal to the policy, loss 1 of item 0
+got:      0.6931471805599453
+on the batch (shrunk)
+  item 0
+    response 0
+      policy             -1
+      reference          -1
+    response 1
+      policy             -1
+      reference          -1";
+    assert_eq!(violation.to_string(), expected);
+}
+
+#[test]
+fn two_runs_give_the_same_report_and_the_same_violations() {
+    let (right, wrong) = (Pairs::new(Form::Dpo, Mistake::None), Pairs::new(Form::Dpo, Mistake::WeightIgnored));
+    assert_eq!(check(&subject(&right)).unwrap(), check(&subject(&right)).unwrap());
+    assert_eq!(check_all(&subject(&wrong)), check_all(&subject(&wrong)));
+}
+
+#[test]
+fn every_law_of_the_subject_is_in_the_report() {
+    let loss = Pairs::new(Form::Dpo, Mistake::None);
+    let subject = subject(&loss).declare(Property::ShiftInvariant);
+    let report = check(&subject).unwrap();
+    let ran: Vec<&str> = report.laws.iter().map(|ran| ran.law.as_str()).collect();
+    assert_eq!(ran, law_names(&subject));
+    assert!(ran.contains(&"shift invariance") && ran.contains(&"shape of `margins`"));
+    assert!(report.laws.iter().all(|ran| ran.cases > 0), "{report:?}");
+}
+
+#[test]
+fn an_exception_is_printed_with_its_reason_and_must_be_one() {
+    let loss = Pairs::new(Form::Dpo, Mistake::NaiveSoftplus);
+    let lenient = subject(&loss).except("f32", "a toy for f64").except("finite", "and for small margins");
+    let lenient = lenient.except("finite differences", "of few digits");
+    let report = check(&lenient).unwrap().to_string();
+    assert!(report.contains("not \"f32\": a toy for f64"), "{report}");
+    let violation = check(&subject(&loss).except("f23", "a typing error")).unwrap_err();
+    assert_eq!((violation.law.as_str(), violation.got.as_str()), ("exceptions", "f23"));
+    assert_eq!(check_all(&subject(&loss).except("f23", "a typing error")), [violation]);
+}
+
+#[test]
+fn a_hook_that_is_said_to_be_missing_must_be_refused() {
+    let loss = Pairs::new(Form::Dpo, Mistake::None);
+    let violation = check(&subject(&loss).declare(Property::NoHook("margins"))).unwrap_err();
+    assert_eq!(violation.law, "no `margins`");
+    assert!(violation.got.starts_with("losses"), "{violation}");
+    let found = check_all(&subject(&loss).declare(Property::NoHook("betas")));
+    assert_eq!(found, [], "the toy refuses what it does not know");
+}
+
+#[test]
+fn a_claim_too_strong_is_a_violation() {
+    let loss = Pairs::new(Form::Ipo, Mistake::None);
+    for (claim, law) in [
+        (Property::DecreasingInChosen, "decreasing in chosen"),
+        (Property::ReferenceFree, "reference-free"),
+        (Property::ShiftInvariantPerToken, "shift invariance per token"),
+        (Property::ShiftSensitive, "shift sensitivity"),
+        (Property::UpperBound(100.0), "upper bound"),
+        (Property::LowerBound(0.5), "lower bound"),
+        (Property::SwapDifference(1.0), "swap difference"),
+        (Property::MarginShifts { beta: 1.0 }, "margin shifts"),
+    ] {
+        let found = check_all(&subject(&loss).declare(claim));
+        let names: Vec<&str> = found.iter().map(|violation| violation.law.as_str()).collect();
+        assert_eq!(names, [law], "{claim:?}");
+    }
+    let clipped = Pairs::new(Form::Dpo, Mistake::Clipped);
+    assert_eq!(check(&subject(&clipped).declare(Property::ConvexInMargin)).unwrap_err().law, "convex");
+}
