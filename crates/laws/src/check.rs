@@ -113,7 +113,8 @@ pub fn reduces_to_after(
     Ok(Report { subject: one.name.clone(), laws: vec![ran], exceptions: Vec::new() })
 }
 
-/// Tests that a loss in f32 on each of these devices is within f32's reach of the loss in f64 on the subject's own.
+/// Tests that a loss in f32 on each of these devices, and its gradient, is within f32's reach of those in f64 on the
+/// subject's own.
 ///
 /// # Errors
 /// The first device that is not, with the batch.
@@ -121,7 +122,7 @@ pub fn check_devices(subject: &Subject, devices: &[Device]) -> Result<Report, Vi
     let mut report = Report { subject: subject.name.clone(), ..Report::default() };
     for device in devices {
         let law = Law::new(format!("on {device:?}"), Inputs::default(), |subject, case| {
-            laws::near_f64(subject, &case.batch.rounded(), device)?;
+            laws::near_f64(subject, case, device)?;
             Ok(Verdict::Holds)
         });
         report.laws.push(law.run(subject)?);

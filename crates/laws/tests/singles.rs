@@ -92,7 +92,7 @@ fn mistakes_in_a_divergence() {
                 "a class without items",
                 Mistake::EmptyClass,
                 "finite",
-                &["finite differences", "finite differences, token by token", "at the reference"],
+                &["f32", "finite differences", "finite differences, token by token", "at the reference"],
             ),
             ("exp without the maximum", Mistake::Exponential, "finite", &[]),
             ("classes swapped", Mistake::ClassesSwapped, "decreasing in desirable", &["increasing in undesirable"]),

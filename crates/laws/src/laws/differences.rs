@@ -74,7 +74,7 @@ pub(super) fn by_coordinate<'a>() -> Law<'a> {
 }
 
 /// Log-probabilities a little further from 0, by chance: batches are made of round numbers, on which kinks like to sit.
-fn off_the_grid(batch: &Batch, random: &mut Random) -> Batch {
+pub(super) fn off_the_grid(batch: &Batch, random: &mut Random) -> Batch {
     batch.map(|_, item| {
         for policy in item.responses.iter_mut().flat_map(|response| &mut response.policy) {
             *policy = *policy * random.uniform(1.0, 1.1) - random.uniform(0.01, 0.02);
