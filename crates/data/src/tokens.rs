@@ -1,4 +1,4 @@
-//! Token ids of pairs, and their truncation.
+//! Token ids of pairs, single responses and lists, and the truncation of pairs.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -47,6 +47,97 @@ impl TokenPair {
             group: None,
             columns: BTreeMap::new(),
             extras: BTreeMap::new(),
+        }
+    }
+}
+
+/// A single response with its label, as token ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenSingle {
+    /// The record's id.
+    pub id: String,
+    /// The prompt; never scored.
+    pub prompt: Vec<u32>,
+    /// The response.
+    pub completion: Vec<u32>,
+    /// Whether it is a good one.
+    pub desirable: bool,
+    /// Sample weight.
+    pub weight: f64,
+    /// Probability that the label is right, if the record has one.
+    pub label_prob: Option<f64>,
+    /// Further numbers, by name: side information for methods that need it.
+    #[serde(default)]
+    pub columns: BTreeMap<String, f64>,
+}
+
+impl TokenSingle {
+    /// Both members of each pair: the chosen one is desirable, the other is not. Weights and label probabilities stay.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_data::tokens::{TokenPair, TokenSingle};
+    /// let singles = TokenSingle::of_pairs(&[TokenPair::new("a", vec![1], vec![2, 3], vec![4])]);
+    /// assert_eq!((singles[0].desirable, singles[1].desirable), (true, false));
+    /// assert_eq!(singles[1].completion, [4]);
+    /// ```
+    pub fn of_pairs(pairs: &[TokenPair]) -> Vec<Self> {
+        let single = |pair: &TokenPair, completion: &[u32], desirable| Self {
+            id: pair.id.clone(),
+            prompt: pair.prompt.clone(),
+            completion: completion.to_vec(),
+            desirable,
+            weight: pair.weight,
+            label_prob: pair.label_prob,
+            columns: pair.columns.clone(),
+        };
+        pairs.iter().flat_map(|pair| [single(pair, &pair.chosen, true), single(pair, &pair.rejected, false)]).collect()
+    }
+}
+
+/// Several responses to one prompt with scores, as token ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenList {
+    /// The record's id.
+    pub id: String,
+    /// The prompt, shared by all; never scored.
+    pub prompt: Vec<u32>,
+    /// The responses.
+    pub candidates: Vec<Vec<u32>>,
+    /// How good each response is, on any scale; larger is better.
+    pub scores: Vec<f64>,
+    /// Sample weight.
+    pub weight: f64,
+    /// Further numbers of the list, by name.
+    #[serde(default)]
+    pub columns: BTreeMap<String, f64>,
+    /// Further numbers of each response, by name.
+    #[serde(default)]
+    pub candidate_columns: BTreeMap<String, Vec<f64>>,
+    /// A reference answer beside the responses, and its score.
+    #[serde(default)]
+    pub answer: Option<(Vec<u32>, f64)>,
+}
+
+impl TokenList {
+    /// A list of weight 1 with nothing but its responses and their scores.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_data::tokens::TokenList;
+    /// let list = TokenList::new("a", vec![1], vec![vec![2, 3], vec![4]], vec![0.5, -1.0]);
+    /// assert_eq!((list.candidates.len(), list.weight), (2, 1.0));
+    /// ```
+    pub fn new(id: impl Into<String>, prompt: Vec<u32>, candidates: Vec<Vec<u32>>, scores: Vec<f64>) -> Self {
+        Self {
+            id: id.into(),
+            prompt,
+            candidates,
+            scores,
+            weight: 1.0,
+            columns: BTreeMap::new(),
+            candidate_columns: BTreeMap::new(),
+            answer: None,
         }
     }
 }

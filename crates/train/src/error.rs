@@ -42,6 +42,14 @@ pub enum Error {
         /// What that is.
         meaning: &'static str,
     },
+    /// The objective adds a loss that this loop does not compute.
+    #[error("the objective needs `{name}` ({meaning}) from a loop of its own: see `PairBatch::with_term`")]
+    NoTerm {
+        /// The term.
+        name: &'static str,
+        /// What that is.
+        meaning: &'static str,
+    },
     /// An objective that compares with a reference got no log-probabilities of it.
     #[error("the objective needs the reference's log-probabilities: compute them with `pair_logps` before training")]
     NoReference,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`sft`] | supervised fine-tuning on the chosen responses |
 //! | [`pairwise`] | any objective on pairs, with the reference's log-probabilities computed once |
+//! | [`unpaired`] | any objective on single responses |
+//! | [`listwise`] | any objective on lists |
 //! | [`score`] | log-probabilities of token batches under a model |
 //! | [`step`] | one optimizer step from any number of micro-batches |
 //! | [`schedule`] | learning rates: warm-up and cosine |
@@ -18,6 +20,7 @@
 //! |---|---|---|
 //! | `plot` | [`plot`], with plotters | no |
 
+pub mod columns;
 pub mod error;
 pub mod files;
 pub mod pairwise;
@@ -28,9 +31,12 @@ pub mod schedule;
 pub mod score;
 pub mod sft;
 pub mod step;
+pub mod unpaired;
 
+pub use columns::LogpsColumn;
 pub use error::{Error, Result};
-pub use pairwise::{LogpsColumn, PairLogpsCache, PairTask, StepContext, pair_logps, train_pairs};
+pub use pairwise::{PairLogpsCache, PairTask, StepContext, pair_logps, train_pairs};
 pub use record::{Observer, Recorder, StepReport};
 pub use sft::train_sft;
 pub use step::TrainConfig;
+pub use unpaired::{SingleLogpsCache, SingleTask, single_logps, train_singles};

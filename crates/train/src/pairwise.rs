@@ -1,9 +1,6 @@
 //! Any objective on pairs.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::BTreeMap;
 
 use accordant_data::{
     collate::{Padding, Sequence, TokenBatch},
@@ -11,36 +8,20 @@ use accordant_data::{
 };
 use accordant_lm::CausalLm;
 use accordant_objectives::{
-    Column, Domain, State,
-    pairwise::{Extra, PairBatch, PairLogps, PairOutput, PairwiseObjective},
+    State,
+    pairwise::{Extra, PairBatch, PairLogps, PairOutput, PairwiseObjective, Term},
 };
 use accordant_ops::{SequenceLogps, check_domain};
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::{module::Module, tensor::Device};
 
 use crate::{
     Error, Observer, Result, TrainConfig,
+    columns::{
+        LogpsColumn, check_column, check_weight, fingerprint, num_scored, pick, sequence_logps, vector, weighted_mean,
+    },
     score::score,
-    step::{Micro, Records, run_steps},
+    step::{Loop, Micro, Records, run_steps},
 };
-
-/// Summed log-probabilities and token counts of responses under one model, on the host.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct LogpsColumn {
-    /// Sums over the scored tokens, in nats.
-    pub sums: Vec<f64>,
-    /// Scored tokens.
-    pub counts: Vec<f64>,
-}
-
-impl LogpsColumn {
-    fn select(&self, rows: &[usize], device: &Device) -> Result<SequenceLogps> {
-        let pick = |column: &[f64]| vector(rows.iter().map(|row| column[*row]), device);
-        Ok(SequenceLogps::new(pick(&self.sums), pick(&self.counts))?)
-    }
-}
 
 /// Log-probabilities of pairs under one model, on the host: what evaluation reads, and what training reads of the
 /// reference.
@@ -62,7 +43,7 @@ pub struct PairLogpsCache {
 impl PairLogpsCache {
     /// Refuses to serve other pairs than those it was computed for.
     fn check(&self, name: &'static str, pairs: &[TokenPair]) -> Result<()> {
-        let expected = fingerprint(pairs);
+        let expected = of_records(pairs);
         if self.fingerprint == expected {
             return Ok(());
         }
@@ -77,17 +58,8 @@ impl PairLogpsCache {
     }
 }
 
-fn fingerprint(pairs: &[TokenPair]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for pair in pairs {
-        (&pair.prompt, &pair.chosen, &pair.rejected, &pair.extras).hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-fn vector(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = values.map(|value| value as f32).collect();
-    Tensor::from_floats(values.as_slice(), device)
+fn of_records(pairs: &[TokenPair]) -> u64 {
+    fingerprint(pairs.iter().map(|pair| (&pair.prompt, &pair.chosen, &pair.rejected, &pair.extras)))
 }
 
 /// The rows of a batch: the chosen responses, the rejected ones, then each third response.
@@ -114,29 +86,15 @@ pub fn pair_logps<M: CausalLm>(
     batch_size: usize,
     device: &Device,
 ) -> Result<PairLogpsCache> {
-    check_domain(batch_size > 0, "batch_size", "at least 1", 0.0)?;
-    let vocab_size = model.head().dims()[0];
     let common = |name: &&String| pairs.iter().all(|pair| pair.extras.contains_key(*name));
     let extras: Vec<&String> = pairs.first().into_iter().flat_map(|pair| pair.extras.keys()).filter(common).collect();
     let names: Vec<&str> = extras.iter().map(|name| name.as_str()).collect();
-    let empty = || LogpsColumn { sums: vec![0.0; pairs.len()], counts: vec![0.0; pairs.len()] };
-    let mut columns: Vec<LogpsColumn> = (0..2 + names.len()).map(|_| empty()).collect();
-    let mut order: Vec<usize> = (0..pairs.len()).collect();
-    order.sort_by_key(|index| row_len(&pairs[*index]));
-    for rows in order.chunks(batch_size) {
-        let picked: Vec<_> = rows.iter().map(|row| &pairs[*row]).collect();
-        let batch = TokenBatch::new(&sequences(&picked, &names), vocab_size, Padding::default(), device)?;
-        let logps = score(model, &batch)?.sequence();
-        let host =
-            |tensor: Tensor<1>| tensor.try_into_vec_as::<f64>().expect("the device returns what it has computed");
-        let (sums, counts) = (host(logps.sum), host(logps.count));
-        for (column, from) in columns.iter_mut().zip((0..).step_by(rows.len())) {
-            for (place, &row) in rows.iter().enumerate() {
-                (column.sums[row], column.counts[row]) = (sums[from + place], counts[from + place]);
-            }
-        }
-    }
-    let mut columns = columns.into_iter();
+    let all: Vec<_> = pairs.iter().collect();
+    let logps = sequence_logps(model, &sequences(&all, &names), 2 * batch_size, device)?;
+    let mut columns = (0..2 + names.len()).map(|kind| {
+        let rows = kind * pairs.len()..(kind + 1) * pairs.len();
+        LogpsColumn { sums: logps.sums[rows.clone()].to_vec(), counts: logps.counts[rows].to_vec() }
+    });
     let mut next = || columns.next().expect("a column for each kind of response");
     let (chosen, rejected) = (next(), next());
     Ok(PairLogpsCache {
@@ -145,7 +103,7 @@ pub fn pair_logps<M: CausalLm>(
         chosen_counts: chosen.counts,
         rejected_counts: rejected.counts,
         extras: extras.into_iter().map(|name| (name.clone(), next())).collect(),
-        fingerprint: fingerprint(pairs),
+        fingerprint: of_records(pairs),
     })
 }
 
@@ -193,31 +151,21 @@ impl PairTask<'_> {
     /// # Errors
     /// A domain error when a pair does not exist.
     pub fn context(&self, rows: &[usize], state: State) -> Result<StepContext> {
-        let picked = self.pick(rows)?;
+        let picked = pick(self.pairs, rows)?;
         // As the batch weighs them: a pair with an empty side counts nothing.
-        let scored = |pair: &TokenPair, ids: &[u32]| ids.len().saturating_sub(usize::from(pair.prompt.is_empty()));
+        let scored = |pair: &TokenPair, ids: &[u32]| num_scored(&pair.prompt, ids);
         let counted: Vec<_> = picked
             .into_iter()
-            .filter(|pair| scored(pair, &pair.chosen) > 0 && scored(pair, &pair.rejected) > 0 && pair.weight > 0.0)
+            .filter(|pair| scored(pair, &pair.chosen) > 0 && scored(pair, &pair.rejected) > 0)
             .collect();
-        let weight: f64 = counted.iter().map(|pair| pair.weight).sum();
         let extras = self.objective.extras();
         let mut mean_tokens = Vec::new();
         for name in ["chosen"].into_iter().chain(extras.iter().map(|extra| extra.name)) {
-            let len = |pair: &TokenPair| scored(pair, pair.extras.get(name).unwrap_or(&pair.chosen)) as f64;
-            let tokens: f64 = counted.iter().map(|pair| pair.weight * len(pair)).sum();
-            if tokens > 0.0 {
-                mean_tokens.push((name, tokens / weight));
-            }
+            let len = |pair: &TokenPair| scored(pair, pair.extras.get(name).unwrap_or(&pair.chosen));
+            let mean = weighted_mean(counted.iter().map(|pair| (pair.weight, len(pair))));
+            mean_tokens.extend(mean.map(|mean| (name, mean)));
         }
         Ok(StepContext { mean_tokens, state })
-    }
-
-    fn pick(&self, rows: &[usize]) -> Result<Vec<&TokenPair>> {
-        if let Some(row) = rows.iter().find(|row| **row >= self.pairs.len()) {
-            check_domain(false, "rows", "numbers of the task's pairs", *row as f64)?;
-        }
-        Ok(rows.iter().map(|row| &self.pairs[*row]).collect())
     }
 
     /// The objective's output on the pairs numbered `rows`, and the number of real tokens read. The context's state is
@@ -233,14 +181,17 @@ impl PairTask<'_> {
         context: &mut StepContext,
     ) -> Result<(PairOutput, usize)> {
         let Self { pairs, device, objective, .. } = *self;
-        let picked = self.pick(rows)?;
+        let picked = pick(self.pairs, rows)?;
         if let Some(reference) = self.reference
             && reference.chosen.len() != pairs.len()
         {
             reference.check("reference", pairs)?;
         }
         let (columns, extras) = (objective.columns(), objective.extras());
-        self.check_sides(&picked, &columns, &extras)?;
+        for (pair, column) in picked.iter().flat_map(|pair| columns.iter().map(move |column| (pair, column))) {
+            check_column(&pair.id, *column, pair.columns.get(column.name).copied())?;
+        }
+        self.check_extras(&picked, &extras)?;
         let names: Vec<_> = extras.iter().map(|extra| extra.name).collect();
         let tokens = TokenBatch::new(&sequences(&picked, &names), model.head().dims()[0], padding, device)?;
         let logps = score(model, &tokens)?.sequence();
@@ -279,15 +230,12 @@ impl PairTask<'_> {
         Ok((objective.forward(&batch.with_state(context.state.clone()))?, tokens.num_tokens))
     }
 
-    /// Every pair has what the objective reads.
-    fn check_sides(&self, pairs: &[&TokenPair], columns: &[Column], extras: &[Extra]) -> Result<()> {
-        let missing = |pair: &TokenPair, name, meaning| Err(Error::NoSide { id: pair.id.clone(), name, meaning });
+    /// Every pair has the third responses that the objective reads.
+    fn check_extras(&self, pairs: &[&TokenPair], extras: &[Extra]) -> Result<()> {
         for pair in pairs {
-            if let Some(column) = columns.iter().find(|column| !pair.columns.contains_key(column.name)) {
-                return missing(pair, column.name, column.meaning);
-            }
-            if let Some(extra) = extras.iter().find(|extra| !pair.extras.contains_key(extra.name)) {
-                return missing(pair, extra.name, extra.meaning);
+            if let Some(Extra { name, meaning, .. }) = extras.iter().find(|extra| !pair.extras.contains_key(extra.name))
+            {
+                return Err(Error::NoSide { id: pair.id.clone(), name, meaning });
             }
         }
         Ok(())
@@ -297,27 +245,20 @@ impl PairTask<'_> {
         if self.pairs.is_empty() {
             return Err(Error::NoRecords { name: "pairs" });
         }
-        check_margins(self.pairs.iter())?;
-        for pair in self.pairs {
-            let (weight, margin, p) = (pair.weight, pair.margin.unwrap_or(0.0), pair.label_prob.unwrap_or(1.0));
-            check_domain(weight.is_finite() && weight >= 0.0, "weight", "finite and >= 0", weight)?;
-            check_domain(margin.is_finite(), "margin", "finite", margin)?;
-            check_domain((0.0..=1.0).contains(&p), "label_prob", "in [0, 1]", p)?;
+        if let Some(Term { name, meaning }) = self.objective.terms().pop() {
+            return Err(Error::NoTerm { name, meaning });
         }
+        check_margins(self.pairs.iter())?;
         let (columns, extras) = (self.objective.columns(), self.objective.extras());
-        self.check_sides(&self.pairs.iter().collect::<Vec<_>>(), &columns, &extras)?;
-        for column in columns {
-            for pair in self.pairs {
-                let value = pair.columns[column.name];
-                let holds = match column.domain {
-                    Domain::Real => value.is_finite(),
-                    Domain::Unit => (0.0..=1.0).contains(&value),
-                    Domain::Binary => value == 0.0 || value == 1.0,
-                    Domain::Id => value >= 0.0 && value.fract() == 0.0,
-                };
-                check_domain(holds, column.name, column.domain.expected(), value)?;
+        for pair in self.pairs {
+            check_weight(pair.weight, pair.label_prob)?;
+            let margin = pair.margin.unwrap_or(0.0);
+            check_domain(margin.is_finite(), "margin", "finite", margin)?;
+            for column in &columns {
+                check_column(&pair.id, *column, pair.columns.get(column.name).copied())?;
             }
         }
+        self.check_extras(&self.pairs.iter().collect::<Vec<_>>(), &extras)?;
         match self.reference {
             _ if !self.objective.needs_reference() => Ok(()),
             None => Err(Error::NoReference),
@@ -332,7 +273,8 @@ impl PairTask<'_> {
 ///
 /// # Errors
 /// [`Error::NoRecords`], [`Error::NoReference`], [`Error::Stale`] when the reference belongs to other pairs,
-/// [`Error::MarginMixed`], [`Error::NoSide`], [`Error::NotAutodiff`], domain errors of `config` and of the pairs' weights, margins and label
+/// [`Error::MarginMixed`], [`Error::NoSide`], [`Error::NoTerm`],
+/// [`Error::NotAutodiff`], domain errors of `config` and of the pairs' weights, margins and label
 /// probabilities, token ids outside the vocabulary, and [`Error::NotFinite`] before a
 /// step that would spoil the parameters.
 pub fn train_pairs<M: Module + CausalLm>(
@@ -344,11 +286,23 @@ pub fn train_pairs<M: Module + CausalLm>(
     task.check()?;
     let lens = task.pairs.iter().map(row_len).collect();
     let records = Records { lens, id: &|index| task.pairs[index].id.clone() };
-    let mut state = State::default();
-    run_steps(model, &records, config, task.phase, observer, |model, rows, step| {
-        let mut context = task.context(step, std::mem::take(&mut state))?;
-        let (output, tokens) = task.forward(model, rows, Padding::default(), &mut context)?;
-        state = context.state;
+    let context = StepContext::default();
+    run_steps(model, &records, config, task.phase, observer, PairLoop { task, context })
+}
+
+struct PairLoop<'a> {
+    task: &'a PairTask<'a>,
+    context: StepContext,
+}
+
+impl<M: CausalLm> Loop<M> for PairLoop<'_> {
+    fn begin(&mut self, _model: &M, rows: &[usize]) -> Result<()> {
+        self.context = self.task.context(rows, std::mem::take(&mut self.context.state))?;
+        Ok(())
+    }
+
+    fn forward(&mut self, model: &M, rows: &[usize]) -> Result<Micro> {
+        let (output, tokens) = self.task.forward(model, rows, Padding::default(), &mut self.context)?;
         Ok(Micro { reduced: output.reduce()?, means: output.means(), tokens })
-    })
+    }
 }

@@ -138,15 +138,25 @@ pub(crate) struct Records<'a> {
     pub id: &'a dyn Fn(usize) -> String,
 }
 
-/// `config.steps` optimizer steps over records in a seeded order; `forward` is given the indices of a
-/// micro-batch, and those of the whole step.
+/// What a loop does with the records of a step.
+pub(crate) trait Loop<M> {
+    /// Called with all of a step's records before any of its micro-batches.
+    fn begin(&mut self, _model: &M, _rows: &[usize]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The forward pass over a micro-batch.
+    fn forward(&mut self, model: &M, rows: &[usize]) -> Result<Micro>;
+}
+
+/// `config.steps` optimizer steps over records in a seeded order.
 pub(crate) fn run_steps<M: Module>(
     mut model: M,
     records: &Records<'_>,
     config: &TrainConfig,
     phase: &str,
     observer: &mut dyn Observer,
-    mut forward: impl FnMut(&M, &[usize], &[usize]) -> Result<Micro>,
+    mut work: impl Loop<M>,
 ) -> Result<M> {
     config.validate()?;
     if !model.devices().iter().all(Device::is_autodiff) {
@@ -162,8 +172,9 @@ pub(crate) fn run_steps<M: Module>(
         // Rows of like length waste little padding, and the order within a step does not matter.
         batch.sort_by_key(|index| records.lens[*index]);
         let (mut accumulation, mut means, mut tokens) = (Accumulation::default(), Means::default(), 0);
+        work.begin(&model, &batch)?;
         for rows in batch.chunks(config.micro_batch_size) {
-            let micro = forward(&model, rows, &batch)?;
+            let micro = work.forward(&model, rows)?;
             accumulation.add(&model, &micro.reduced);
             means.merge(&micro.means);
             tokens += micro.tokens;
