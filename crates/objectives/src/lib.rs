@@ -5,6 +5,7 @@
 //! | module | data | start with |
 //! |---|---|---|
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
+//! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
@@ -39,6 +40,7 @@ pub mod options;
 pub mod pairwise;
 pub mod side;
 pub mod state;
+pub mod supervised;
 pub mod tokens;
 pub mod unpaired;
 

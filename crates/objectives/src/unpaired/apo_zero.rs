@@ -4,7 +4,8 @@
 //! (2024), 2408.06266.
 //! **Use when:** desirable responses are better than what the policy writes: their likelihood is to rise, that of the
 //! others to fall; no mismatched completions to score.
-//! **Checked by:** golden numbers (TRL 1.16, `apo_zero_unpaired`), KTO with a baseline of 0, finite differences.
+//! **Checked by:** golden numbers (TRL 1.16, `apo_zero_unpaired`), KTO with a baseline of 0, finite
+//! differences, the laws.
 //! **Deviations:** none. The paper's form for pairs is another file of another family; the class weights are TRL's.
 
 use burn::{config::Config, tensor::Tensor};

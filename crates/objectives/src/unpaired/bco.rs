@@ -3,7 +3,7 @@
 //! **Paper:** Binary Classifier Optimization for Large Language Model Alignment (2024), 2404.04656.
 //! **Use when:** responses are labeled good or bad one by one, and the two kinds may come from different prompts.
 //! **Checked by:** golden numbers (TRL 1.13, whose running mean is f32), values and gradients by hand, finite
-//! differences.
+//! differences, the laws.
 //! **Deviations:** the running moments start empty; TRL's variance starts at 1 with a count of 1e-24, which is the same.
 
 use accordant_ops::{check_domain, stable::softplus};
@@ -22,7 +22,7 @@ pub const DESIRABLE_PROMPT_PROBS: Column = Column {
 /// BCO losses, one per response: the binary cross-entropy of a classifier with the logit `β d − δ`.
 ///
 /// ```text
-/// desirable:    −log σ(β d − δ) = softplus(−(β d − δ))        (eq. 9)
+/// desirable:    −log σ(β d − δ) = softplus(−(β d − δ))
 /// undesirable:  −log σ(−(β d − δ)) = softplus(β d − δ)
 /// ```
 ///

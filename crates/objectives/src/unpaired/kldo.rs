@@ -3,7 +3,7 @@
 //! **Paper:** LLM Safety Alignment is Divergence Estimation in Disguise (2025).
 //! **Use when:** desirable and undesirable responses are to be separated and only the differences of their rewards are to
 //! matter; batches must hold many of each.
-//! **Checked by:** values and gradients by hand, finite differences, invariance to shifts, convexity.
+//! **Checked by:** values and gradients by hand, finite differences, the laws, invariance to shifts, convexity.
 //! **Deviations:** none; the option `ema` is that of MINE (Mutual Information Neural Estimation, 2018, 1801.04062).
 //!
 //! Its siblings estimate other f-divergences by `− mean₊ T + mean₋ f*(T)`: with `f*(t) = e^(t−1)` the KL divergence again
@@ -216,6 +216,14 @@ mod tests {
         assert!((loss(KldoConfig::new(), &shifted) - loss(KldoConfig::new(), &four())).abs() < 1e-13);
         let equal = four().with_reference(four().policy().clone()).unwrap();
         assert!(loss(KldoConfig::new(), &equal).abs() < 1e-15);
+    }
+
+    #[test]
+    fn it_is_convex_in_the_rewards() {
+        let value = |rewards: [f64; 4]| column(&kldo_loss(&four(), tensor(&rewards), None).unwrap().mean())[0];
+        let (a, b) = ([0.3, -1.0, 2.0, 0.5], [-0.7, 0.4, -1.5, 1.5]);
+        let middle = value([-0.2, -0.3, 0.25, 1.0]);
+        assert!(middle < (value(a) + value(b)) / 2.0 - 0.1, "{middle}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! **Paper:** KTO: Model Alignment as Prospect Theoretic Optimization (2024), 2402.01306.
 //! **Use when:** responses are labeled good or bad one by one; the method to try first on such data.
-//! **Checked by:** golden numbers (TRL 1.16), values and gradients by hand, finite differences; APO-zero where the policy
-//! has not moved.
+//! **Checked by:** golden numbers (TRL 1.16), values and gradients by hand, finite differences, the laws;
+//! APO-zero at a baseline of 0.
 //! **Deviations:** the KL baseline is a mean over mismatched completions that are not empty, as in HALOs;
 //! [`EmptyRows::Count`] is TRL's mean over all of them.
 
@@ -15,7 +15,7 @@ use burn::{config::Config, tensor::Tensor};
 use super::{Method, SingleBatch, SingleOutput, UnpairedObjective};
 use crate::{Result, pairwise::check_beta};
 
-/// Where the authors advise [`lambda_ratio`] to lie (section 4.2).
+/// Where the authors advise [`lambda_ratio`] to lie.
 pub const LAMBDA_RATIO_RANGE: RangeInclusive<f64> = 1.0..=4.0 / 3.0;
 
 /// How much desirable responses weigh beside undesirable ones, `λ_D n_D / (λ_U n_U)`; none when the latter weigh nothing.
@@ -41,7 +41,7 @@ pub fn lambda_ratio(
 /// KTO losses, one per response.
 ///
 /// ```text
-/// desirable:    λ_D (1 − σ(β (d − z₀))) = λ_D σ(−β (d − z₀))        (eq. 8)
+/// desirable:    λ_D (1 − σ(β (d − z₀))) = λ_D σ(−β (d − z₀))
 /// undesirable:  λ_U (1 − σ(β (z₀ − d))) = λ_U σ(β (d − z₀))
 /// z₀ = max(0, mean over the global batch of log π(y′|x)/π_ref(y′|x)),   y′ a completion of another prompt
 /// ```

@@ -60,7 +60,8 @@ pub fn rotate_by_one<T: PartialEq>(completions: &[T]) -> Result<Rotation> {
 /// use accordant_objectives::{EmptyRows, SequenceLogps};
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
-/// let logps = |sums: [f32; 2]| SequenceLogps::new(Tensor::from_floats(sums, &device), Tensor::from_floats([3.0, 0.0], &device));
+/// let two = |values: [f32; 2]| Tensor::from_floats(values, &device);
+/// let logps = |sums| SequenceLogps::new(two(sums), two([3.0, 0.0]));
 /// let kl = |rows| mismatch_kl(&logps([-1.0, 0.0])?, &logps([-2.0, 0.0])?, rows);
 /// assert_eq!(kl(EmptyRows::Skip)?.loss.into_scalar::<f32>(), 1.0);
 /// assert_eq!(kl(EmptyRows::Count)?.loss.into_scalar::<f32>(), 0.5);

@@ -168,4 +168,4 @@ pub fn evaluate_tokens(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,8 @@
 //!
 //! **Paper:** Preference Optimization as Probabilistic Inference (2024), 2410.04166.
 //! **Use when:** there is feedback of one kind only, or much more of one than of the other.
-//! **Checked by:** values and gradients by hand, finite differences, supervised fine-tuning at `alpha = 1, beta = 0`.
+//! **Checked by:** values and gradients by hand, finite differences, the laws, supervised fine-tuning at
+//! `alpha = 1, beta = 0`.
 //! **Deviations:** `min_logp`, off by default, is ours: likelihoods of undesirable tokens stop falling there. Where no
 //! exact divergence is given, it is estimated on the responses ([`PmpoKl::Estimated`]).
 
@@ -70,7 +71,7 @@ pub fn reference_kl_estimates(policy: &TokenLogps, reference: &TokenLogps) -> Re
 /// PMPO losses without their divergence, one per response.
 ///
 /// ```text
-/// −α mean_accepted log π(y|x) + (1 − α) mean_rejected log π(y|x)        (eq. 10, with β = 0)
+/// −α mean_accepted log π(y|x) + (1 − α) mean_rejected log π(y|x)
 /// ```
 ///
 /// Each response has its part of the mean of its kind; means are weighted. With a probability `p` that its label is right,
@@ -112,7 +113,7 @@ pub struct PmpoConfig {
     #[config(default = 0.5)]
     pub alpha: f64,
     /// Weight of the divergence from the reference, a mean over tokens, finite and ≥ 0; > 0 where `alpha` is 0, since
-    /// nothing else holds the policy then. 0.5 is one of the paper's. Too small a weight lets the likelihood of undesirable
+    /// nothing else holds the policy then. 0.5: ours. Too small a weight lets the likelihood of undesirable
     /// responses fall without end.
     #[config(default = 0.5)]
     pub beta: f64,
