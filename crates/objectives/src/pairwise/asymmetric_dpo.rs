@@ -2,7 +2,7 @@
 //!
 //! **Paper:** 3D-Properties: Identifying Challenges in DPO and Charting a Path Forward (2024), 2406.07327.
 //! **Use when:** DPO drives the likelihood of rejected responses down too fast.
-//! **Checked by:** the specification's value, hand-worked gradients, equality with DPO for equal betas.
+//! **Checked by:** the laws, the specification's value, hand-worked gradients, equality with DPO for equal betas.
 //! **Deviations:** none.
 
 use accordant_ops::{check_domain, stable::softplus};
@@ -89,8 +89,8 @@ impl AsymmetricDpoConfig {
     }
 }
 
-/// The objective; see [`asymmetric_dpo_loss`]. Rewards are each side's `beta` times its log-ratio. A `beta` for each pair
-/// is refused: there are two.
+/// The objective; see [`asymmetric_dpo_loss`]. Rewards are each side's `beta` times its log-ratio; `nll` is logged where it
+/// has a weight. A `beta` for each pair is refused: there are two.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AsymmetricDpo {
     config: AsymmetricDpoConfig,
@@ -114,17 +114,25 @@ impl PairwiseObjective for AsymmetricDpo {
         if sft_weight == 0.0 {
             return Ok(output);
         }
-        let nll = nll_losses(batch, "chosen", &batch.policy().chosen, Length::TokenMean);
-        output.with_added(batch, nll * sft_weight)
+        let chosen = &batch.policy().chosen;
+        let nll = nll_losses(batch, "chosen", chosen, Length::TokenMean);
+        output.with_added(batch, nll * sft_weight)?.with_weighted_metric(
+            "nll",
+            -chosen.mean.clone(),
+            chosen.count.clone(),
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
     use crate::pairwise::{
         dpo::DpoConfig,
-        tests::{column, grad_of_policy, spec_batch, tensor},
+        tests::{column, evaluated, grad_of_policy, spec_batch, tensor},
     };
 
     fn asymmetric(config: AsymmetricDpoConfig) -> AsymmetricDpo {
@@ -153,6 +161,8 @@ mod tests {
         let config = AsymmetricDpoConfig::new().with_sft_weight(0.5);
         // 12 nats over ten tokens.
         assert!((loss(config.clone(), &spec_batch()) - (0.6325990353 + 0.6)).abs() < 1e-10);
+        let nll = |config| asymmetric(config).forward(&spec_batch()).unwrap().means().mean("nll");
+        assert_eq!((nll(config.clone()), nll(AsymmetricDpoConfig::new())), (Some(1.2), None));
         let scaled = spec_batch().with_scales(tensor(&[0.5])).unwrap();
         assert!((loss(config, &scaled) - 0.5 * 1.2325990353).abs() < 1e-10);
     }
@@ -204,4 +214,33 @@ mod tests {
         let error = asymmetric_dpo_loss(&spec_batch(), ratios, 0.1, 0.05).unwrap_err().to_string();
         assert_eq!(error, "`values.chosen`: expected shape [1], got [2]");
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("asymmetric_dpo", &|t: &Tensors| evaluated(&asymmetric(AsymmetricDpoConfig::new()), t, &[]))
+            .on(Device::flex())
+            .declare(Property::NoHook("betas"))
+            .declare(Property::LabelProbMixes)
+            .declare(Property::ShiftSensitive)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+            .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_with_a_likelihood_term,
+        Subject::pairwise("asymmetric_dpo", &|t: &Tensors| evaluated(
+            &asymmetric(AsymmetricDpoConfig::new().with_sft_weight(0.5)),
+            t,
+            &[]
+        ))
+        .on(Device::flex())
+        .declare(Property::NoHook("betas"))
+        .declare(Property::ShiftSensitive)
+        .declare(Property::DecreasingInChosen)
+        .declare(Property::IncreasingInRejected)
+        .declare(Property::ConvexInMargin)
+    );
 }

@@ -3,7 +3,7 @@
 //! **Paper:** Comparing Bad Apples to Good Oranges: Aligning Large Language Models via Joint Preference Optimization
 //! (2024), 2404.00530.
 //! **Use when:** people compared responses to **different** prompts: the better of two whole conversations is known.
-//! **Checked by:** hand-worked values and gradients, equality with DPO for one prompt.
+//! **Checked by:** the laws, hand-worked values and gradients, equality with DPO for one prompt.
 //! **Deviations:** none. The prompt's part of the log-ratio is handed over on its own, so that a batch which scores
 //! responses only is an error and not DPO in disguise.
 
@@ -123,12 +123,13 @@ impl PairwiseObjective for Dove {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
     use burn::tensor::{Device, TensorData};
 
     use super::*;
     use crate::{
         SequenceLogps,
-        pairwise::tests::{column, grad_of_policy, logps, spec_batch, tensor},
+        pairwise::tests::{column, evaluated, grad_of_policy, logps, spec_batch, tensor},
     };
 
     fn dove() -> Dove {
@@ -209,4 +210,19 @@ mod tests {
         assert_eq!(DoveConfig::new().beta, 0.1);
         assert!(DoveConfig::new().with_beta(0.0).init().unwrap_err().to_string().starts_with("`beta`"));
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("dove", &|t: &Tensors| evaluated(&dove(), t, &[0, 1]))
+            .on(Device::flex())
+            .declare(Property::LabelProbMixes)
+            .declare(Property::ShiftInvariant)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::SwapDifference(0.2))
+            .declare(Property::MarginShifts { beta: 0.2 })
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+            .declare(Property::LowerBound(0.0))
+    );
 }

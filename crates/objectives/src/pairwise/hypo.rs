@@ -2,7 +2,7 @@
 //!
 //! **Paper:** The Importance of Online Data: Understanding Preference Fine-tuning via Coverage (2024), 2406.01462.
 //! **Use when:** the pairs cover little of what the policy writes by now, and unlabeled samples of it are cheap.
-//! **Checked by:** hand-worked values and gradients, the limit `kl_coef = 0`, policy = reference.
+//! **Checked by:** the laws, hand-worked values and gradients, the limit `kl_coef = 0`, policy = reference.
 //! **Deviations:** none in the gradient. The loss that is reported has the estimate of the KL divergence as its second
 //! term; in the paper's form the value of that term means nothing.
 
@@ -139,8 +139,11 @@ impl PairwiseObjective for HyPo {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::pairwise::tests::{column, grad_of_policy, logps, spec_batch, tensor};
+    use crate::pairwise::tests::{column, evaluated, grad_of_policy, logps, spec_batch, tensor};
 
     fn hypo(kl_coef: f64) -> HyPo {
         HyPoConfig::new().with_kl_coef(kl_coef).init().unwrap()
@@ -237,4 +240,30 @@ mod tests {
             assert_eq!(error, format!("`kl_coef`: expected finite and >= 0, got {kl_coef}"));
         }
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("hypo", &|t: &Tensors| evaluated(&hypo(0.1), t, &[0]))
+            .on(Device::flex())
+            .except(
+                "finite differences",
+                "the gradient of a sample is a score function, not the derivative of the value"
+            )
+            .except("finite differences, token by token", "the gradient of a sample is a score function")
+            .declare(Property::ShiftSensitive)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+    );
+
+    laws!(
+        laws_hold_without_samples,
+        Subject::pairwise("hypo without samples", &|t: &Tensors| evaluated(&hypo(0.0), t, &[]))
+            .on(Device::flex())
+            .declare(Property::LabelProbMixes)
+            .declare(Property::MarginShifts { beta: 0.1 })
+            .declare(Property::ShiftInvariant)
+            .declare(Property::SwapDifference(0.1))
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+            .declare(Property::LowerBound(0.0))
+    );
 }

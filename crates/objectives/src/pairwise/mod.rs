@@ -5,6 +5,9 @@
 //! run time with [`build`]; put one together from a score, a loss of its margin, a weighting and a regularizer with
 //! [`compose`].
 //!
+//! Some modules hold no loss but what goes with one: [`online_dpo`] ranks fresh responses, [`curry`] orders pairs,
+//! [`ches`] filters them, [`reward_augment`] relabels them, [`accelerated`] steps between rounds.
+//!
 //! # What every method honors
 //! | in the batch | meaning |
 //! |---|---|

@@ -2,7 +2,7 @@
 //!
 //! **Paper:** Direct Language Model Alignment from Online AI Feedback (2024), 2402.04792.
 //! **Use when:** a judge can be asked during training: on-policy pairs keep their meaning as the policy moves.
-//! **Checked by:** golden numbers (TRL), hand-worked rankings, equality with DPO and IPO.
+//! **Checked by:** the laws, golden numbers (TRL), hand-worked rankings, equality with DPO and IPO.
 //! **Deviations:** a score that is NaN is a failed judgment. The loss with a square is on sums, as in TRL.
 
 use accordant_ops::{SequenceLogps, check_domain, check_shape};
@@ -190,8 +190,11 @@ impl PairwiseObjective for OnlineDpo {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::pairwise::tests::{column, grad_of_policy, logps, spec_batch};
+    use crate::pairwise::tests::{column, evaluated, grad_of_policy, logps, spec_batch};
 
     fn online(loss: OnlineLoss) -> OnlineDpo {
         OnlineDpoConfig::new().with_loss(loss).init().unwrap()
@@ -275,4 +278,32 @@ mod tests {
         assert_eq!(error, "`online_dpo` needs the reference's log-probabilities, and the batch has none");
         assert!(OnlineDpoConfig::new().with_beta(f64::NAN).init().unwrap_err().to_string().starts_with("`beta`"));
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("online_dpo", &|t: &Tensors| evaluated(&online(OnlineLoss::Sigmoid), t, &[]))
+            .on(Device::flex())
+            .declare(Property::LabelProbMixes)
+            .declare(Property::MarginShifts { beta: 0.1 })
+            .declare(Property::ShiftInvariant)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::SwapDifference(0.1))
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+            .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_for_ipo,
+        Subject::pairwise("online_dpo ipo", &|t: &Tensors| evaluated(&online(OnlineLoss::Ipo), t, &[]))
+            .on(Device::flex())
+            .declare(Property::LabelProbMixes)
+            .declare(Property::MarginShifts { beta: 1.0 })
+            .declare(Property::ShiftInvariant)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::SwapDifference(20.0))
+            .declare(Property::AtReference(25.0))
+            .declare(Property::LowerBound(0.0))
+    );
 }

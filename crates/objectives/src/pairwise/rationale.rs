@@ -3,7 +3,7 @@
 //! **Paper:** Data-Centric Human Preference Optimization with Rationales (2024), 2407.14477; later versions are titled
 //! Data-Centric Human Preference with Rationales for Direct Preference Alignment.
 //! **Use when:** each preference comes with a text that explains it, written by a person or a judge.
-//! **Checked by:** hand-worked values and gradients, the limit `gamma = 0`.
+//! **Checked by:** the laws, hand-worked values and gradients, the limit `gamma = 0`.
 //! **Deviations:** none. The likelihood term is a mean over **all** rationale tokens of the step.
 
 use accordant_ops::check_domain;
@@ -122,6 +122,9 @@ impl PairwiseObjective for Rationale {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
     use crate::{
         Options,
@@ -129,7 +132,7 @@ mod tests {
             build,
             dpo::DpoConfig,
             sft::PROMPT_AND_CHOSEN,
-            tests::{Stub, column, grad_of_policy, logps, spec_batch, tensor},
+            tests::{Stub, column, evaluated, grad_of_policy, logps, spec_batch, tensor},
         },
     };
 
@@ -216,4 +219,15 @@ mod tests {
             assert_eq!(error, format!("`gamma`: expected finite and >= 0, got {gamma}"));
         }
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("rationale", &|t: &Tensors| evaluated(&rationale(1.0), t, &[0]))
+            .on(Device::flex())
+            .declare(Property::ShiftSensitive)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::LowerBound(0.0))
+    );
 }

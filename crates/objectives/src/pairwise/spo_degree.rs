@@ -4,7 +4,7 @@
 //! (2024), 2409.17791.
 //! **Status:** our reading of the abstract; the authors' code is not public. Not to be taken for their loss.
 //! **Use when:** the policy should tell how much of a response's key content is missing, not only which of two is better.
-//! **Checked by:** hand-worked values and gradients, the limits `gamma = 0` and a head of zeros (ln C).
+//! **Checked by:** the laws, hand-worked values and gradients, the limits `gamma = 0` and a head of zeros (ln C).
 //! **Deviations:** defaults are ours.
 
 use accordant_ops::{Error, check_domain, check_shape, stable};
@@ -148,6 +148,7 @@ impl PairwiseObjective for SpoDegree {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Range, Subject, Tensors, laws};
     use burn::tensor::Device;
 
     use super::*;
@@ -156,7 +157,7 @@ mod tests {
         pairwise::{
             build,
             dpo::DpoConfig,
-            tests::{STUB_TERM, Stub, column, spec_batch, tensor},
+            tests::{STUB_TERM, Stub, column, evaluated, spec_batch, tensor},
         },
     };
 
@@ -267,4 +268,19 @@ mod tests {
             assert_eq!(error, format!("`gamma`: expected finite and >= 0, got {gamma}"));
         }
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("spo_degree", &|t: &Tensors| evaluated(&spo(0.1), t, &[]))
+            .on(Device::flex())
+            .column("degree_losses", Range::NonNegative(3.0))
+            .except("constants", "the term carries a gradient")
+            .declare(Property::LabelProbMixes)
+            .declare(Property::ShiftInvariant)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::SwapDifference(0.1))
+            .declare(Property::LowerBound(0.0))
+    );
 }

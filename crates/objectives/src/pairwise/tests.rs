@@ -35,6 +35,39 @@ impl PairBatch {
     }
 }
 
+/// An objective as the laws see it. Its third responses are the pair's own, each by its place: the laws make no others,
+/// and gradients of both add up at one row.
+pub(crate) fn evaluated(
+    objective: &dyn PairwiseObjective,
+    t: &accordant_laws::Tensors,
+    thirds: &[usize],
+) -> std::result::Result<accordant_laws::Evaluated, String> {
+    let (n, rows) = (t.num_items, t.policy.dims()[0]);
+    if rows != 2 * n || t.mask.dims() != t.policy.dims() || t.reference.dims() != t.policy.dims() {
+        return Err(format!("{rows} rows for {n} pairs, or rows of unequal lengths"));
+    }
+    let places: Vec<usize> = [0, 1].iter().chain(thirds).copied().collect();
+    let (mut policy, mut reference, mut mask) = (t.policy.clone(), t.reference.clone(), t.mask.clone());
+    // burn has no rows 0..0.
+    if n > 0 {
+        policy = Tensor::cat(places.iter().map(|place| t.policy.clone().narrow(0, place * n, n)).collect(), 0);
+        reference = Tensor::cat(places.iter().map(|place| t.reference.clone().narrow(0, place * n, n)).collect(), 0);
+        mask = Tensor::cat(places.iter().map(|place| t.mask.clone().narrow(0, place * n, n)).collect(), 0);
+    }
+    // Third responses with a mean over tokens are copies of the chosen ones in these tests.
+    let mean_tokens = t.tokens_per_item.map(|mean| vec![mean; 1 + thirds.len()]);
+    let output = evaluate_tokens(objective, policy, reference, mask, &t.columns, mean_tokens.as_deref());
+    let output = output.map_err(|error| error.to_string())?;
+    Ok(accordant_laws::Evaluated {
+        losses: output.losses,
+        weights: output.weights,
+        loss: output.loss,
+        numerator: output.numerator,
+        denominator: output.denominator,
+        logged: output.logged,
+    })
+}
+
 /// The term that [`Stub`] declares.
 pub(crate) const STUB_TERM: Term = Term { name: "stub", meaning: "a loss" };
 

@@ -3,7 +3,8 @@
 //! **Paper:** Triple Preference Optimization: Achieving Better Alignment with Less Data in a Single Step Optimization
 //! (2024), 2405.16681.
 //! **Use when:** there is a gold answer beside each pair and no reference policy: one step of training instead of two.
-//! **Checked by:** golden numbers (TRL), the specification's value, CPO's form with the chosen response as gold.
+//! **Checked by:** the laws, golden numbers (TRL), the specification's value, CPO's form with the chosen response as
+//! gold.
 //! **Deviations:** a label smoothing or a margin where the variant has none is an error; TRL ignores it.
 
 use accordant_ops::check_domain;
@@ -167,13 +168,16 @@ impl PairwiseObjective for Tpo {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
     use crate::{
         SequenceLogps,
         pairwise::{
             Length, PairLogps,
             dpo::DpoConfig,
-            tests::{column, grad_of_policy, logps, spec_batch, tensor},
+            tests::{column, evaluated, grad_of_policy, logps, spec_batch, tensor},
         },
     };
 
@@ -311,4 +315,65 @@ mod tests {
             fail(TpoConfig::new().with_label_smoothing(0.5)).starts_with("`label_smoothing`: expected in [0, 0.5)")
         );
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("tpo", &|t: &Tensors| evaluated(&tpo(TpoConfig::new()), t, &[0]))
+            .on(Device::flex())
+            .declare(Property::ReferenceFree)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_for_the_hinge,
+        Subject::pairwise("tpo hinge", &|t: &Tensors| evaluated(
+            &tpo(alone(TpoVariant::Hinge).with_alpha(1.0)),
+            t,
+            &[0]
+        ))
+        .on(Device::flex())
+        .declare(Property::ReferenceFree)
+        .declare(Property::DecreasingInChosen)
+        .declare(Property::IncreasingInRejected)
+        .declare(Property::ConvexInMargin)
+        .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_for_ipo,
+        Subject::pairwise("tpo ipo", &|t: &Tensors| evaluated(&tpo(alone(TpoVariant::Ipo).with_alpha(1.0)), t, &[0]))
+            .on(Device::flex())
+            .declare(Property::ReferenceFree)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_for_tpo_l,
+        Subject::pairwise("tpo tpo-l", &|t: &Tensors| evaluated(
+            &tpo(alone(TpoVariant::TpoL).with_alpha(1.0)),
+            t,
+            &[0]
+        ))
+        .on(Device::flex())
+        .declare(Property::ReferenceFree)
+        .declare(Property::DecreasingInChosen)
+        .declare(Property::IncreasingInRejected)
+        .declare(Property::ConvexInMargin)
+        .declare(Property::LowerBound(0.0))
+    );
+
+    laws!(
+        laws_hold_without_gold,
+        Subject::pairwise("tpo without gold", &|t: &Tensors| evaluated(&tpo(TpoConfig::new().with_alpha(0.0)), t, &[]))
+            .on(Device::flex())
+            .declare(Property::ReferenceFree)
+            .declare(Property::LabelProbMixes)
+            .declare(Property::MarginShifts { beta: 0.01 })
+            .declare(Property::ShiftInvariant)
+            .declare(Property::SwapDifference(0.01))
+    );
 }

@@ -3,7 +3,7 @@
 //! **Paper:** Value-Incentivized Preference Optimization: A Unified Approach to Online and Offline RLHF (2024),
 //! 2405.19320.
 //! **Use when:** online, to explore (optimism); offline, to stay with what the data cover (pessimism).
-//! **Checked by:** hand-worked values and gradients, the limit `alpha = 0`, RPO with `eta = alpha · beta`.
+//! **Checked by:** the laws, hand-worked values and gradients, the limit `alpha = 0`, RPO with `eta = alpha · beta`.
 //! **Deviations:** none. The term's value contains the reference's log-probability, a constant.
 
 use accordant_ops::check_domain;
@@ -150,8 +150,11 @@ impl PairwiseObjective for Vpo {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::pairwise::tests::{column, grad_of_policy, logps, spec_batch, tensor};
+    use crate::pairwise::tests::{column, evaluated, grad_of_policy, logps, spec_batch, tensor};
 
     const DPO: f64 = 0.6209570478;
 
@@ -236,4 +239,26 @@ mod tests {
             assert_eq!(error, format!("`alpha`: expected finite and >= 0, got {alpha}"));
         }
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("vpo", &|t: &Tensors| evaluated(&vpo(VpoConfig::new()), t, &[]))
+            .on(Device::flex())
+            .declare(Property::ShiftSensitive)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+    );
+
+    laws!(
+        laws_hold_online,
+        Subject::pairwise("vpo online", &|t: &Tensors| evaluated(&vpo(online()), t, &[1]))
+            .on(Device::flex())
+            .declare(Property::ShiftSensitive)
+            .declare(Property::DecreasingInChosen)
+            .declare(Property::IncreasingInRejected)
+            .declare(Property::ConvexInMargin)
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+    );
 }

@@ -3,7 +3,7 @@
 //! **Paper:** Exploratory Preference Optimization: Harnessing Implicit Q*-Approximation for Sample-Efficient RLHF (2024),
 //! 2405.21046.
 //! **Use when:** training online with a judge, and the policy should look beyond what the reference would write.
-//! **Checked by:** golden numbers (TRL), hand-worked values and gradients, the limit `alpha = 0`.
+//! **Checked by:** the laws, golden numbers (TRL), hand-worked values and gradients, the limit `alpha = 0`.
 //! **Deviations:** none.
 
 use accordant_ops::check_domain;
@@ -144,8 +144,11 @@ impl PairwiseObjective for Xpo {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Property, Range, Subject, Tensors, laws};
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::pairwise::tests::{column, grad_of_policy, spec_batch, tensor};
+    use crate::pairwise::tests::{column, evaluated, grad_of_policy, spec_batch, tensor};
 
     fn xpo(alpha: f64) -> Xpo {
         XpoConfig::new().with_alpha(alpha).init().unwrap()
@@ -218,4 +221,25 @@ mod tests {
             assert_eq!(error, format!("`alpha`: expected finite and >= 0, got {alpha}"));
         }
     }
+
+    laws!(
+        laws_hold,
+        Subject::pairwise("xpo", &|t: &Tensors| evaluated(&xpo(0.1), t, &[]))
+            .on(Device::flex())
+            .column("reference_won", Range::Binary)
+            .declare(Property::ShiftSensitive)
+            .declare(Property::ConvexInMargin)
+    );
+
+    laws!(
+        laws_hold_without_exploration,
+        Subject::pairwise("xpo without exploration", &|t: &Tensors| evaluated(&xpo(0.0), t, &[]))
+            .on(Device::flex())
+            .declare(Property::LabelProbMixes)
+            .declare(Property::MarginShifts { beta: 0.1 })
+            .declare(Property::ShiftInvariant)
+            .declare(Property::SwapDifference(0.1))
+            .declare(Property::AtReference(std::f64::consts::LN_2))
+            .declare(Property::LowerBound(0.0))
+    );
 }
