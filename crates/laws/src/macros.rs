@@ -42,7 +42,7 @@ macro_rules! pairwise_laws {
                     t.reference.clone(),
                     t.mask.clone(),
                     &t.columns,
-                    t.tokens_per_item,
+                    t.tokens_per_item.as_ref().map(::std::slice::from_ref),
                 );
                 $crate::__evaluated!(output)
             };

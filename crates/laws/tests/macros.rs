@@ -28,7 +28,7 @@ pub mod pairwise {
         reference: Tensor<2>,
         mask: Tensor<2, Bool>,
         columns: &Columns,
-        tokens_per_item: Option<f64>,
+        mean_tokens: Option<&[f64]>,
     ) -> Result<accordant_laws::Evaluated, String> {
         let valid = Tensor::from_bool(vec![true; policy.dims()[0]].as_slice(), &policy.device());
         let num_items = policy.dims()[0] / 2;
@@ -43,7 +43,7 @@ pub mod pairwise {
             valid,
             num_items,
             num_responses,
-            tokens_per_item,
+            tokens_per_item: mean_tokens.and_then(|means| means.first().copied()),
         })
     }
 }
