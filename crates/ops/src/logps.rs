@@ -128,11 +128,8 @@ impl SequenceLogps {
         if start.checked_add(len).is_none_or(|end| end > rows) {
             check_shape("rows", &[start, len], &[rows])?;
         }
-        let pick = |tensor: &Tensor<1>| match len {
-            // burn does not narrow to nothing.
-            0 => Tensor::zeros([0], (&tensor.device(), tensor.dtype())),
-            _ => tensor.clone().narrow(0, start, len),
-        };
+        // Not `narrow`: burn panics at a length of 0.
+        let pick = |tensor: &Tensor<1>| tensor.clone().slice(start..start + len);
         Ok(Self { sum: pick(&self.sum), mean: pick(&self.mean), count: pick(&self.count) })
     }
 }
