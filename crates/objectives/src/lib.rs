@@ -4,6 +4,7 @@
 //!
 //! | module | data | start with |
 //! |---|---|---|
+//! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
@@ -33,6 +34,7 @@
 extern crate self as accordant_objectives;
 
 pub mod error;
+pub mod listwise;
 pub mod method;
 mod metrics;
 pub mod moments;

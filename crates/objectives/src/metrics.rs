@@ -28,8 +28,13 @@ impl Metrics {
     ) -> Result<()> {
         check_shape(name, &like.dims(), &values.dims())?;
         check_shape(name, &like.dims(), &weights.dims())?;
-        self.0.push(Metric { name, values: values.detach(), weights: weights.detach() });
+        self.push(name, values, weights);
         Ok(())
+    }
+
+    /// [`Metrics::add`] of numbers that are known to have that shape.
+    pub(crate) fn push(&mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>) {
+        self.0.push(Metric { name, values: values.detach(), weights: weights.detach() });
     }
 
     /// Values and weights of the metric called `name`.

@@ -45,26 +45,26 @@ pub struct Column {
     pub meaning: &'static str,
 }
 
-/// The side information of a batch, by name; constants, `[n]` each.
+/// The side information of a batch, by name; constants, `[n]` each, or `[n, k]` where an item has several responses.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Columns(BTreeMap<&'static str, Tensor<1>>);
+pub(crate) struct Columns<const D: usize = 1>(BTreeMap<&'static str, Tensor<D>>);
 
-impl Columns {
-    pub(crate) fn insert(&mut self, column: Column, values: Tensor<1>) {
+impl<const D: usize> Columns<D> {
+    pub(crate) fn insert(&mut self, column: Column, values: Tensor<D>) {
         self.0.insert(column.name, values);
     }
 
-    pub(crate) fn get(&self, column: Column) -> Option<Tensor<1>> {
+    pub(crate) fn get(&self, column: Column) -> Option<Tensor<D>> {
         self.0.get(column.name).cloned()
     }
 
-    pub(crate) fn require(&self, column: Column, method: &'static str) -> Result<Tensor<1>> {
+    pub(crate) fn require(&self, column: Column, method: &'static str) -> Result<Tensor<D>> {
         self.get(column).ok_or(Error::MissingColumn { method, name: column.name, meaning: column.meaning })
     }
 
     /// Every column through `f`: to pick rows, or to move them to another device.
     #[cfg(test)]
-    pub(crate) fn map(&self, f: impl Fn(&Tensor<1>) -> Tensor<1>) -> Self {
+    pub(crate) fn map(&self, f: impl Fn(&Tensor<D>) -> Tensor<D>) -> Self {
         Self(self.0.iter().map(|(name, values)| (*name, f(values))).collect())
     }
 }

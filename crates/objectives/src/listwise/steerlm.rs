@@ -1,0 +1,167 @@
+//! SteerLM 2.0: matching the distribution of responses that have given attributes.
+//!
+//! **Paper:** HelpSteer2: Open-source dataset for training top-performing reward models (2024), 2406.08673, section 4.
+//! **Use when:** a model of attributes (helpfulness, verbosity, ...) scores samples of a policy that is steered by them.
+//! **Checked by:** hand-worked values and gradients, gradient 0 where the distributions match.
+//! **Deviations:** `P(y|x)` is the batch's reference. The loss is the divergence whose gradient the paper trains with; the
+//! paper states the gradient alone.
+
+use burn::{config::Config, tensor::Tensor};
+
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, log_softmax, over_candidates};
+use crate::{Domain, Result, side::Column};
+
+/// What the candidates were sampled from.
+pub const PROPOSAL_LOGPS: Column = Column {
+    name: "proposal_logps",
+    domain: Domain::Real,
+    meaning: "the log-probability of each candidate under the model that sampled it, summed over its tokens",
+};
+
+/// SteerLM 2.0 losses, one per list.
+///
+/// ```text
+/// loss = KL(w ‖ b),   gradient −Σ_i (w_i − b_i) ∇ ln Q(y_i|a, x)
+/// w = softmax_i( ln P(a|x, y_i) + ln P(y_i|x) − ln Q'(y_i|a, x) )
+/// b = softmax_i( ln Q(y_i|a, x) − ln Q'(y_i|a, x) )
+/// ```
+///
+/// `Q` is the policy, `Q'` what the candidates were sampled from, and `P(a|x, y)` the batch's scores, as log-probabilities
+/// of the wanted attributes.
+///
+/// # Shapes
+/// `prior` (`ln P(y|x)`) and `proposal` (`ln Q'`): `[n, k]`, summed; the result is `[n]`.
+///
+/// Never negative; equal distributions give 0 with gradient 0. The weights of a list's gradients add up to 0. Finite for
+/// every finite input.
+///
+/// # Errors
+/// A shape error naming `prior` or `proposal`; [`crate::Error::MissingColumn`] when the batch has no scores.
+///
+/// # Example
+/// ```
+/// use accordant_objectives::listwise::{ListBatch, ListLogps, steerlm::steerlm_loss};
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &device);
+/// let same = || row([-2.0, -2.0]);
+/// let batch = ListBatch::new(ListLogps { sum: same(), count: row([1.0; 2]) })?;
+/// // w = (3/4, 1/4) by the attributes alone, b = (1/2, 1/2).
+/// let loss = steerlm_loss(&batch.with_scores(row([3f32.ln(), 0.0]))?, same(), same())?.into_scalar::<f32>();
+/// assert!((loss - (0.75 * 1.5f32.ln() + 0.25 * 0.5f32.ln())).abs() < 1e-6);
+/// # Ok::<(), accordant_objectives::Error>(())
+/// ```
+#[doc(alias = "2406.08673")]
+#[doc(alias = "HelpSteer2: Open-source dataset for training top-performing reward models")]
+#[doc(alias = "SteerLM 2.0")]
+pub fn steerlm_loss(batch: &ListBatch, prior: Tensor<2>, proposal: Tensor<2>) -> Result<Tensor<1>> {
+    batch.check_values("prior", &prior)?;
+    batch.check_values("proposal", &proposal)?;
+    let (prior, proposal) = (batch.select(prior).detach(), batch.select(proposal).detach());
+    let target = log_softmax(batch, batch.scores("steerlm")? + prior - proposal.clone());
+    let current = log_softmax(batch, batch.policy().sum - proposal);
+    Ok(over_candidates(batch.select(target.clone().exp()) * (target - current)))
+}
+
+/// Configuration of [`SteerLm`].
+#[derive(Config, Debug, PartialEq)]
+pub struct SteerLmConfig {}
+
+impl SteerLmConfig {
+    /// There is nothing to set.
+    ///
+    /// # Errors
+    /// None.
+    pub fn init(&self) -> Result<SteerLm> {
+        Ok(SteerLm)
+    }
+}
+
+/// The SteerLM 2.0 objective; see [`steerlm_loss`]. Reads [`PROPOSAL_LOGPS`]. Rewards are log-ratios to the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SteerLm;
+
+/// `steerlm` by name.
+pub const METHOD: Method = Method {
+    name: "steerlm",
+    title: "SteerLM 2.0",
+    build: |options| Ok(Box::new(options.apply("steerlm", SteerLmConfig::new())?.init()?)),
+};
+
+impl ListwiseObjective for SteerLm {
+    fn candidate_columns(&self) -> Vec<Column> {
+        vec![PROPOSAL_LOGPS]
+    }
+
+    fn forward(&self, batch: &ListBatch) -> Result<ListOutput> {
+        let rewards = batch.log_ratios("steerlm")?;
+        let prior = batch.policy().sum - rewards.clone();
+        let losses = steerlm_loss(batch, prior, batch.candidate_column(PROPOSAL_LOGPS, "steerlm")?)?;
+        ListOutput::new(losses, batch, rewards, batch.plural())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listwise::tests::{close, grad_of_losses, list, losses, matrix};
+
+    /// Log-probabilities under the policy, of attributes, and under the proposal; the reference of `list` is 0.
+    fn batch(policy: &[f64], attributes: &[f64], proposal: &[f64]) -> ListBatch {
+        list(policy, attributes).with_candidate_column(PROPOSAL_LOGPS, matrix(&[proposal])).unwrap()
+    }
+
+    fn softmax(x: [f64; 3]) -> [f64; 3] {
+        x.map(|value| value.exp() / x.iter().map(|value| value.exp()).sum::<f64>())
+    }
+
+    const POLICY: [f64; 3] = [-2.0, -3.0, -2.5];
+    const ATTRIBUTES: [f64; 3] = [-0.1, -1.0, -2.0];
+    const PROPOSAL: [f64; 3] = [-2.5, -2.0, -1.5];
+
+    #[test]
+    fn value_and_gradient_by_hand() {
+        // The prior is 0, so w = softmax(2.4, 1.0, −0.5) and b = softmax(0.5, −1.0, −1.0).
+        let (w, b) = (softmax([2.4, 1.0, -0.5]), softmax([0.5, -1.0, -1.0]));
+        let batch = batch(&POLICY, &ATTRIBUTES, &PROPOSAL);
+        let kl: f64 = w.iter().zip(b).map(|(w, b)| w * (w / b).ln()).sum();
+        close(losses(&SteerLm, &batch)[0], kl, 1e-14);
+        let grad = grad_of_losses(&SteerLm, &batch);
+        for (grad, (b, w)) in grad.iter().zip(b.into_iter().zip(w)) {
+            close(*grad, b - w, 1e-14);
+        }
+        close(grad.iter().sum(), 0.0, 1e-14);
+    }
+
+    #[test]
+    fn the_prior_is_the_reference() {
+        let plain = batch(&POLICY, &ATTRIBUTES, &PROPOSAL);
+        let prior = matrix(&[&[-1.0, -2.0, -0.5]]);
+        let reference = crate::listwise::ListLogps { sum: prior.clone(), count: prior.ones_like() };
+        let with_prior = losses(&SteerLm, &plain.clone().with_reference(reference).unwrap());
+        let as_attributes = batch(&POLICY, &[-1.1, -3.0, -2.5], &PROPOSAL);
+        close(with_prior[0], losses(&SteerLm, &as_attributes)[0], 1e-14);
+        assert!(with_prior != losses(&SteerLm, &plain));
+    }
+
+    #[test]
+    fn a_policy_that_matches_has_no_gradient() {
+        // ln Q = ln P(a|x, y) + ln P(y|x) and a constant.
+        let batch = batch(&ATTRIBUTES.map(|a| a - 4.0), &ATTRIBUTES, &PROPOSAL);
+        close(losses(&SteerLm, &batch)[0], 0.0, 1e-14);
+        grad_of_losses(&SteerLm, &batch).into_iter().for_each(|grad| close(grad, 0.0, 1e-14));
+    }
+
+    #[test]
+    fn inputs_are_checked() {
+        SteerLmConfig::new().init().unwrap();
+        assert_eq!(SteerLm.candidate_columns(), [PROPOSAL_LOGPS]);
+        let error = SteerLm.forward(&list(&POLICY, &ATTRIBUTES)).unwrap_err().to_string();
+        assert!(error.starts_with("`steerlm` needs `proposal_logps`"), "{error}");
+        let (batch, one, three) = (list(&POLICY, &ATTRIBUTES), matrix(&[&[1.0]]), matrix(&[&PROPOSAL]));
+        let error = steerlm_loss(&batch, one.clone(), three.clone()).unwrap_err().to_string();
+        assert_eq!(error, "`prior`: expected shape [1, 3], got [1, 1]");
+        let error = steerlm_loss(&batch, three, one).unwrap_err().to_string();
+        assert_eq!(error, "`proposal`: expected shape [1, 3], got [1, 1]");
+    }
+}
