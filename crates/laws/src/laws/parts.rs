@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 
 use crate::{
-    batch::{Batch, Item},
+    batch::{Batch, Item, Response},
     compare::{ROUNDING, same, same_column, same_reduced},
     loss::{Gradient, Target},
     property::Property,
@@ -22,8 +22,9 @@ pub(super) fn reduction<'a>() -> Law<'a> {
         let weight = |item: &Item| if item.has_empty_response() { 0.0 } else { item.weight() };
         let weights: Vec<f64> = case.batch.items.iter().map(weight).collect();
         let counted = |(index, item): (usize, &Item)| {
-            // Whether a list with an empty candidate counts is a matter of the method.
-            let own = subject.family == Family::Lists && item.has_empty_response();
+            // Whether a list with an empty candidate counts is a matter of the method, and so is one of ties where they
+            // say nothing.
+            let own = subject.family == Family::Lists && (item.has_empty_response() || silent_ties(subject, item));
             if own { values.weights[index] } else { weights[index] }
         };
         let weights: Vec<f64> = case.batch.items.iter().enumerate().map(counted).collect();
@@ -43,6 +44,12 @@ pub(super) fn reduction<'a>() -> Law<'a> {
         same_column("gradient of the loss times the denominator", &of_numerator, &of_loss, ROUNDING)?;
         Ok(Verdict::Holds)
     })
+}
+
+/// Whether an item's responses all have the same score, to a method to which that says nothing.
+fn silent_ties(subject: &Subject, item: &Item) -> bool {
+    let same_score = |pair: &[Response]| pair[0].columns["scores"] == pair[1].columns["scores"];
+    subject.declares(Property::TiesSayNothing) && item.responses.windows(2).all(same_score)
 }
 
 /// Where no item counts, because all responses are empty or all weights 0, the loss is 0.
