@@ -8,14 +8,12 @@
 //! **Deviations:** none. The Plackett-Luce marginal of utilities `r/β_r` is [`Target::Softmax`]; the kernel density of
 //! [`Target::Kde`] is Gaussian with a bandwidth to choose.
 
-use accordant_ops::stable::x_log_x;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
     ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
     compare::{columns, ones, rows},
-    infonca::{infonca_loss, softmax_targets},
-    over_candidates,
+    infonca::{divergences, infonca_loss, softmax_targets},
 };
 use crate::{Domain, Result, side::Column};
 
@@ -172,7 +170,7 @@ impl ListwiseObjective for Adpo {
         let rewards = anchored * temperature.recip();
         let targets = targets(batch, target, reward_temperature)?;
         let losses = infonca_loss(batch, rewards.clone(), targets.clone())?;
-        let kl = losses.clone() + over_candidates(x_log_x(targets));
+        let kl = divergences(&losses, targets);
         let counts = match target {
             // Without a better candidate there is no best one.
             Target::Best => batch.comparisons("adpo")?.exist(),
@@ -308,4 +306,36 @@ mod tests {
             assert_eq!(message(config.clone().with_target(Target::Kde { bandwidth: bad })), of("bandwidth"));
         }
     }
+
+    accordant_laws::listwise_laws!(
+        adpo_obeys_the_laws,
+        "adpo",
+        adpo(AdpoConfig::new()),
+        [],
+        [ShiftInvariant, PermutationOfCandidates, ConvexInMargin, LowerBound(0.0)]
+    );
+
+    accordant_laws::listwise_laws!(
+        a_best_target_obeys_the_laws,
+        "adpo with all mass on the best",
+        adpo(AdpoConfig::new().with_target(Target::Best).with_anchor(Anchor::Uniform)),
+        [],
+        [
+            ReferenceFree,
+            ShiftInvariant,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            LowerBound(0.0),
+        ]
+    );
+
+    accordant_laws::listwise_laws!(
+        a_kernel_target_obeys_the_laws,
+        "adpo with smoothed ranks",
+        adpo(AdpoConfig::new().with_target(Target::Kde { bandwidth: 0.3 })),
+        [],
+        [ShiftInvariant, PermutationOfCandidates, LowerBound(0.0)]
+    );
 }

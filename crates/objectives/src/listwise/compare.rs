@@ -34,6 +34,19 @@ pub(super) fn columns(x: Tensor<2>) -> Tensor<3> {
     x.unsqueeze_dim::<3>(1).repeat_dim(1, k)
 }
 
+/// True at `[n, i, j]` where both candidates are there.
+fn both(present: Tensor<2, Bool>) -> Tensor<3, Bool> {
+    let [_, k] = present.dims();
+    let own = present.clone().unsqueeze_dim::<3>(2).repeat_dim(2, k);
+    own.bool_and(present.unsqueeze_dim::<3>(1).repeat_dim(1, k))
+}
+
+/// True at `[n, i, j]` where both candidates are there and are not the same.
+pub(super) fn others(present: Tensor<2, Bool>) -> Tensor<3, Bool> {
+    let places = ones(present.clone(), DType::F32).ones_like().cumsum(1);
+    both(present).bool_and(rows(places.clone()).not_equal(columns(places)))
+}
+
 impl Comparisons {
     /// From scores (larger is better) of the candidates that are there.
     ///
@@ -62,11 +75,8 @@ impl Comparisons {
 
     /// [`Comparisons::new`] of tensors that a batch has made.
     pub(super) fn of(scores: Tensor<2>, present: Tensor<2, Bool>) -> Self {
-        let [_, k] = scores.dims();
-        let both = present.clone().unsqueeze_dim::<3>(2).repeat_dim(2, k);
-        let both = both.bool_and(present.clone().unsqueeze_dim::<3>(1).repeat_dim(1, k));
         let scores = scores.detach();
-        let better = rows(scores.clone()).greater(columns(scores)).bool_and(both);
+        let better = rows(scores.clone()).greater(columns(scores)).bool_and(both(present.clone()));
         Self { present, better }
     }
 

@@ -221,4 +221,6 @@ mod tests {
             assert_eq!(error, format!("`alignment`: expected finite and >= 0, got {bad}"));
         }
     }
+
+    accordant_laws::listwise_laws!(grao_obeys_the_laws, "grao", grao(0.5, 0.5), [], [ReferenceFree]);
 }

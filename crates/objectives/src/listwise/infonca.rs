@@ -6,9 +6,10 @@
 //! **Deviations:** the temperature of the rewards is explicit (the authors' code divides by 1e-4, nearly one-hot), and
 //! equal rewards get equal mass (their code adds 0.01 to the first candidate).
 
+use accordant_ops::stable::x_log_x;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, log_softmax, over_candidates, softmax};
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, log_softmax, over_candidates};
 use crate::Result;
 
 /// Cross-entropies of a target distribution and the softmax of the candidates' rewards, one per list.
@@ -53,7 +54,12 @@ pub fn infonca_loss(batch: &ListBatch, rewards: Tensor<2>, targets: Tensor<2>) -
 /// A shape error naming `scores`.
 pub fn softmax_targets(batch: &ListBatch, scores: Tensor<2>, temperature: f64) -> Result<Tensor<2>> {
     batch.check_values("scores", &scores)?;
-    Ok(softmax(batch, batch.select(scores).detach() * temperature.recip()))
+    Ok(batch.select(log_softmax(batch, batch.select(scores).detach() * temperature.recip()).exp()))
+}
+
+/// What [`infonca_loss`] is above its minimum, the entropy of the targets: `KL(q ‖ softmax(a))`, `[n]`. To be logged.
+pub(super) fn divergences(losses: &Tensor<1>, targets: Tensor<2>) -> Tensor<1> {
+    losses.clone().detach() + over_candidates(x_log_x(targets))
 }
 
 /// Configuration of [`InfoNca`].
@@ -149,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_that_is_nearly_certain_keeps_its_digits_in_f32() {
+        let narrow = |x: Tensor<2>| x.cast(burn::tensor::FloatDType::F32);
+        let logps =
+            crate::listwise::ListLogps { sum: narrow(matrix(&[&[0.0, -8.5]])), count: narrow(matrix(&[&[1.0, 1.0]])) };
+        let batch = ListBatch::new(logps.clone()).unwrap();
+        let loss = values(&infonca_loss(&batch, logps.sum, narrow(matrix(&[&[1.0, 0.0]]))).unwrap())[0];
+        let exact = (-8.5f64).exp().ln_1p();
+        assert!((loss / exact - 1.0).abs() < 1e-6, "{loss} for {exact}");
+    }
+
+    #[test]
     fn equal_scores_want_equal_rewards_and_count() {
         let output = method(1.0, 1.0).forward(&list(&[1.0, -1.0], &[0.5, 0.5])).unwrap();
         assert_eq!(values(&output.weights), [1.0]);
@@ -173,4 +190,12 @@ mod tests {
         let error = softmax_targets(&batch, one, 1.0).unwrap_err().to_string();
         assert_eq!(error, "`scores`: expected shape [1, 2], got [1, 1]");
     }
+
+    accordant_laws::listwise_laws!(
+        infonca_obeys_the_laws,
+        "infonca",
+        method(0.5, 1.0),
+        [],
+        [ShiftInvariant, PermutationOfCandidates, ConvexInMargin, LowerBound(0.0)]
+    );
 }

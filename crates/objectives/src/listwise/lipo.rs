@@ -325,4 +325,29 @@ mod tests {
         let loss = lipo_loss(&batch, one, 1.0, PairWeighting::Uniform, PairReduction::Sum);
         assert_eq!(name(loss.unwrap_err()).unwrap(), "ratios");
     }
+
+    accordant_laws::listwise_laws!(
+        all_pairs_obey_the_laws,
+        "lipo with uniform weights",
+        lipo(PairWeighting::Uniform, PairReduction::Mean),
+        [],
+        [
+            ShiftInvariant,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            LowerBound(0.0),
+        ]
+    );
+
+    // Not declared: a shift, which rounds equal rewards to unequal ones.
+    accordant_laws::listwise_laws!(
+        lambda_weights_obey_the_laws,
+        "lipo",
+        LipoConfig::new().init().unwrap(),
+        [],
+        [PermutationOfCandidates, TiesSayNothing, LowerBound(0.0)]
+    );
 }

@@ -28,7 +28,7 @@
 
 use std::collections::BTreeMap;
 
-use accordant_ops::{TokenLogps, check_domain, check_shape, stable::log_sum_exp};
+use accordant_ops::{TokenLogps, check_domain, check_shape};
 use burn::tensor::{Bool, Tensor};
 
 use crate::{Options, Result, TokensOutput, method, side::Column};
@@ -51,6 +51,9 @@ pub mod tree;
 pub use batch::{Answer, ListBatch, ListLogps};
 pub use compare::Comparisons;
 pub use output::ListOutput;
+
+use compare::columns;
+use plackett_luce::choice_losses;
 
 /// A loss on lists. A method is a value: built from its configuration, it holds valid settings and no state.
 pub trait ListwiseObjective: std::fmt::Debug + Send + Sync {
@@ -115,18 +118,11 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn ListwiseObjective>
 }
 
 /// Log-probabilities of a softmax over the candidates of each list, `[n, k]`; 0 where there is none.
+///
+/// Each is `−log(1 + Σ_{j≠k} exp(x_j − x_k))`: next to a probability of 1, a logarithm of the sum over all candidates
+/// would leave nothing but its rounding (2e-4 to three digits in f32).
 fn log_softmax(batch: &ListBatch, logits: Tensor<2>) -> Tensor<2> {
-    let [_, k] = logits.dims();
-    let absent = batch.present().bool_not();
-    let total = log_sum_exp(logits.clone().mask_fill(absent, f32::NEG_INFINITY), 1);
-    // A list without a candidate has nothing to normalize.
-    let none = total.clone().equal_scalar(f32::NEG_INFINITY);
-    batch.select(logits - total.mask_fill(none, 0.0).repeat_dim(1, k))
-}
-
-/// Probabilities of a softmax over the candidates of each list, `[n, k]`; 0 where there is none.
-fn softmax(batch: &ListBatch, logits: Tensor<2>) -> Tensor<2> {
-    batch.select(log_softmax(batch, logits).exp())
+    -choice_losses(logits.clone(), columns(logits), compare::others(batch.present()))
 }
 
 /// Sums over the candidates, `[n, k]` to `[n]`.

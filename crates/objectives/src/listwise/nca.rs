@@ -163,4 +163,13 @@ mod tests {
         let error = nca_loss(&batch, two, one).unwrap_err().to_string();
         assert_eq!(error, "`targets`: expected shape [1, 2], got [1, 1]");
     }
+
+    // 2 ln 2 at the reference is not declared: it is not the loss of a list that an empty candidate leaves too short.
+    accordant_laws::listwise_laws!(
+        nca_obeys_the_laws,
+        "nca",
+        method(0.5, 1.0),
+        [],
+        [ShiftSensitive, PermutationOfCandidates, ConvexInMargin, LowerBound(0.0),]
+    );
 }

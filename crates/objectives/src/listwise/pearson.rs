@@ -3,8 +3,8 @@
 //! **Paper:** Calibrating Translation Decoding with Quality Estimation on LLMs (2025), 2504.19044.
 //! **Use when:** likelihoods should say how good a candidate is, as in translation: for decoding and for reranking.
 //! **Checked by:** a golden number, hand-worked values, bounds, invariance to scale and shift.
-//! **Deviations:** a list whose log-probabilities or scores are all equal has no correlation and does not count (the
-//! authors' code divides by 1e-6 there).
+//! **Deviations:** where log-probabilities or scores are all equal there is no correlation: loss and gradient are 0 (the
+//! authors' code divides by 1e-6 there, which makes a gradient of that size).
 
 use burn::{config::Config, tensor::Tensor};
 
@@ -123,9 +123,7 @@ impl ListwiseObjective for Pearson {
         if sft_weight > 0.0 {
             losses = losses + best_nll(batch, batch.logps(sft_length), "pearson")? * sft_weight;
         }
-        let differ = super::Comparisons::of(rewards.clone(), batch.present()).exist();
-        let counts = batch.comparisons("pearson")?.exist().bool_and(differ);
-        ListOutput::new(losses, batch, rewards, counts)
+        ListOutput::new(losses, batch, rewards, batch.comparisons("pearson")?.exist())
     }
 }
 
@@ -180,11 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn constant_lists_do_not_count() {
-        for (sums, scores) in [([-2.0, -2.0, -2.0], QUALITY), (SUMS, [0.7; 3])] {
+    fn constant_lists_have_no_correlation() {
+        // Only what the data say decides on the weight.
+        for (sums, scores, weight) in [([-2.0, -2.0, -2.0], QUALITY, 1.0), (SUMS, [0.7; 3], 0.0)] {
             let batch = list_of_tokens(&sums, &[2.0; 3], &scores);
             let output = method(PearsonConfig::new().with_sft_weight(1.0)).forward(&batch).unwrap();
-            assert_eq!((values(&output.losses), values(&output.weights)), (vec![0.0], vec![0.0]));
+            // The likelihood of the best, one nat per token, is all that is left.
+            assert_eq!((values(&output.losses), values(&output.weights)), (vec![weight], vec![weight]));
             assert_eq!(grad_of_losses(&method(PearsonConfig::new()), &batch), [0.0; 3]);
             assert_eq!(values(&pearson_loss(&batch, matrix(&[&sums])).unwrap()), [0.0]);
         }
@@ -218,4 +218,12 @@ mod tests {
         assert_eq!(error, "`logps`: expected shape [1, 3], got [1, 1]");
         assert!(!method(config).needs_reference());
     }
+
+    accordant_laws::listwise_laws!(
+        pearson_obeys_the_laws,
+        "pearson",
+        method(PearsonConfig::new()),
+        [],
+        [ReferenceFree, PermutationOfCandidates, TiesSayNothing, LowerBound(-1.0), UpperBound(1.0)]
+    );
 }

@@ -240,4 +240,20 @@ mod tests {
         let rewards = values(&over_candidates(rewards));
         close(rewards[0], 0.2, 1e-15);
     }
+
+    accordant_laws::listwise_laws!(
+        plackett_luce_obeys_the_laws,
+        "plackett_luce",
+        method(PlackettLuceConfig::new()),
+        [],
+        [
+            ShiftInvariant,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            LowerBound(0.0),
+        ]
+    );
 }

@@ -202,4 +202,19 @@ mod tests {
         assert_eq!(error, "`logps`: expected shape [1, 2], got [1, 1]");
         assert!(!pro(1.0).needs_reference());
     }
+
+    accordant_laws::listwise_laws!(
+        pro_obeys_the_laws,
+        "pro",
+        pro(0.05),
+        [],
+        [
+            ReferenceFree,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            LowerBound(0.0),
+        ]
+    );
 }

@@ -231,4 +231,37 @@ mod tests {
         let error = rank_list_loss(&list(&[0.0], &[0.0]), matrix(&[&[0.0, 1.0]]), 1.0, &RankListForm::AllPairs);
         assert_eq!(error.unwrap_err().to_string(), "`rewards`: expected shape [1, 1], got [1, 2]");
     }
+
+    accordant_laws::listwise_laws!(
+        rank_list_obeys_the_laws,
+        "rank_list",
+        RankListConfig::new().init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ShiftInvariantPerToken,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            LowerBound(0.0),
+        ]
+    );
+
+    accordant_laws::listwise_laws!(
+        skips_obey_the_laws,
+        "rank_list of neighbors",
+        RankListConfig::new().with_form(skips(&[1.0, 0.5])).with_length(Length::Sum).init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ShiftInvariant,
+            PermutationOfCandidates,
+            TiesSayNothing,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            LowerBound(0.0),
+        ]
+    );
 }

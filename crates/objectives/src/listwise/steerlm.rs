@@ -3,12 +3,15 @@
 //! **Paper:** HelpSteer2: Open-source dataset for training top-performing reward models (2024), 2406.08673, section 4.
 //! **Use when:** a model of attributes (helpfulness, verbosity, ...) scores samples of a policy that is steered by them.
 //! **Checked by:** hand-worked values and gradients, gradient 0 where the distributions match.
-//! **Deviations:** `P(y|x)` is the batch's reference. The loss is the divergence whose gradient the paper trains with; the
-//! paper states the gradient alone.
+//! **Deviations:** `P(y|x)` is the batch's reference. The loss is the cross-entropy whose gradient the paper trains with,
+//! so that its value means something.
 
 use burn::{config::Config, tensor::Tensor};
 
-use super::{ListBatch, ListOutput, ListwiseObjective, Method, log_softmax, over_candidates};
+use super::{
+    ListBatch, ListOutput, ListwiseObjective, Method,
+    infonca::{divergences, infonca_loss, softmax_targets},
+};
 use crate::{Domain, Result, side::Column};
 
 /// What the candidates were sampled from.
@@ -21,7 +24,7 @@ pub const PROPOSAL_LOGPS: Column = Column {
 /// SteerLM 2.0 losses, one per list.
 ///
 /// ```text
-/// loss = KL(w ‖ b),   gradient −Σ_i (w_i − b_i) ∇ ln Q(y_i|a, x)
+/// loss = −Σ_i w_i ln b_i,   with the gradient −Σ_i (w_i − b_i) ∇ ln Q(y_i|a, x)
 /// w = softmax_i( ln P(a|x, y_i) + ln P(y_i|x) − ln Q'(y_i|a, x) )
 /// b = softmax_i( ln Q(y_i|a, x) − ln Q'(y_i|a, x) )
 /// ```
@@ -30,13 +33,13 @@ pub const PROPOSAL_LOGPS: Column = Column {
 /// of the wanted attributes.
 ///
 /// # Shapes
-/// `prior` (`ln P(y|x)`) and `proposal` (`ln Q'`): `[n, k]`, summed; the result is `[n]`.
+/// `targets` (w, see [`steerlm_targets`]) and `proposal` (`ln Q'`, summed): `[n, k]`, detached; the result is `[n]`.
 ///
-/// Never negative; equal distributions give 0 with gradient 0. The weights of a list's gradients add up to 0. Finite for
-/// every finite input.
+/// This is `KL(w ‖ b)` and the entropy of `w`, which is a constant: equal distributions have gradient 0. The weights of a
+/// list's gradients add up to 0. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `prior` or `proposal`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape error naming `targets` or `proposal`.
 ///
 /// # Example
 /// ```
@@ -46,21 +49,30 @@ pub const PROPOSAL_LOGPS: Column = Column {
 /// let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &device);
 /// let same = || row([-2.0, -2.0]);
 /// let batch = ListBatch::new(ListLogps { sum: same(), count: row([1.0; 2]) })?;
-/// // w = (3/4, 1/4) by the attributes alone, b = (1/2, 1/2).
-/// let loss = steerlm_loss(&batch.with_scores(row([3f32.ln(), 0.0]))?, same(), same())?.into_scalar::<f32>();
-/// assert!((loss - (0.75 * 1.5f32.ln() + 0.25 * 0.5f32.ln())).abs() < 1e-6);
+/// // ln Q − ln Q' = (ln 3, 0), so b = (3/4, 1/4).
+/// let loss = steerlm_loss(&batch, row([1.0, 0.0]), row([-2.0 - 3f32.ln(), -2.0]))?.into_scalar::<f32>();
+/// assert!((loss - (4f32 / 3.0).ln()).abs() < 1e-6);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "2406.08673")]
 #[doc(alias = "HelpSteer2: Open-source dataset for training top-performing reward models")]
 #[doc(alias = "SteerLM 2.0")]
-pub fn steerlm_loss(batch: &ListBatch, prior: Tensor<2>, proposal: Tensor<2>) -> Result<Tensor<1>> {
+pub fn steerlm_loss(batch: &ListBatch, targets: Tensor<2>, proposal: Tensor<2>) -> Result<Tensor<1>> {
+    batch.check_values("proposal", &proposal)?;
+    infonca_loss(batch, batch.policy().sum - batch.select(proposal).detach(), targets)
+}
+
+/// `w` of [`steerlm_loss`], `[n, k]`; detached.
+///
+/// # Shapes
+/// `prior` (`ln P(y|x)`) and `proposal` (`ln Q'`): `[n, k]`, summed.
+///
+/// # Errors
+/// A shape error naming `prior` or `proposal`; [`crate::Error::MissingColumn`] when the batch has no scores.
+pub fn steerlm_targets(batch: &ListBatch, prior: Tensor<2>, proposal: Tensor<2>) -> Result<Tensor<2>> {
     batch.check_values("prior", &prior)?;
     batch.check_values("proposal", &proposal)?;
-    let (prior, proposal) = (batch.select(prior).detach(), batch.select(proposal).detach());
-    let target = log_softmax(batch, batch.scores("steerlm")? + prior - proposal.clone());
-    let current = log_softmax(batch, batch.policy().sum - proposal);
-    Ok(over_candidates(batch.select(target.clone().exp()) * (target - current)))
+    softmax_targets(batch, batch.scores("steerlm")? + batch.select(prior) - batch.select(proposal), 1.0)
 }
 
 /// Configuration of [`SteerLm`].
@@ -78,6 +90,7 @@ impl SteerLmConfig {
 }
 
 /// The SteerLM 2.0 objective; see [`steerlm_loss`]. Reads [`PROPOSAL_LOGPS`]. Rewards are log-ratios to the reference.
+/// Logs `KL(w ‖ b)` as `kl`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SteerLm;
 
@@ -96,15 +109,22 @@ impl ListwiseObjective for SteerLm {
     fn forward(&self, batch: &ListBatch) -> Result<ListOutput> {
         let rewards = batch.log_ratios("steerlm")?;
         let prior = batch.policy().sum - rewards.clone();
-        let losses = steerlm_loss(batch, prior, batch.candidate_column(PROPOSAL_LOGPS, "steerlm")?)?;
-        ListOutput::new(losses, batch, rewards, batch.plural())
+        let proposal = batch.candidate_column(PROPOSAL_LOGPS, "steerlm")?;
+        let targets = steerlm_targets(batch, prior, proposal.clone())?;
+        let losses = steerlm_loss(batch, targets.clone(), proposal)?;
+        let kl = divergences(&losses, targets);
+        ListOutput::new(losses, batch, rewards, batch.plural())?.with_metric("kl", kl)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::{Evaluated, Property, Range, Subject, Tensors};
+
     use super::*;
-    use crate::listwise::tests::{close, grad_of_losses, list, losses, matrix};
+    use crate::TokensOutput;
+    use crate::listwise::evaluate_tokens;
+    use crate::listwise::tests::{close, grad_of_losses, list, losses, matrix, values};
 
     /// Log-probabilities under the policy, of attributes, and under the proposal; the reference of `list` is 0.
     fn batch(policy: &[f64], attributes: &[f64], proposal: &[f64]) -> ListBatch {
@@ -124,8 +144,10 @@ mod tests {
         // The prior is 0, so w = softmax(2.4, 1.0, −0.5) and b = softmax(0.5, −1.0, −1.0).
         let (w, b) = (softmax([2.4, 1.0, -0.5]), softmax([0.5, -1.0, -1.0]));
         let batch = batch(&POLICY, &ATTRIBUTES, &PROPOSAL);
+        let cross: f64 = w.iter().zip(b).map(|(w, b)| -w * b.ln()).sum();
+        close(losses(&SteerLm, &batch)[0], cross, 1e-14);
         let kl: f64 = w.iter().zip(b).map(|(w, b)| w * (w / b).ln()).sum();
-        close(losses(&SteerLm, &batch)[0], kl, 1e-14);
+        close(values(SteerLm.forward(&batch).unwrap().metric("kl").unwrap().0)[0], kl, 1e-14);
         let grad = grad_of_losses(&SteerLm, &batch);
         for (grad, (b, w)) in grad.iter().zip(b.into_iter().zip(w)) {
             close(*grad, b - w, 1e-14);
@@ -148,7 +170,7 @@ mod tests {
     fn a_policy_that_matches_has_no_gradient() {
         // ln Q = ln P(a|x, y) + ln P(y|x) and a constant.
         let batch = batch(&ATTRIBUTES.map(|a| a - 4.0), &ATTRIBUTES, &PROPOSAL);
-        close(losses(&SteerLm, &batch)[0], 0.0, 1e-14);
+        close(values(SteerLm.forward(&batch).unwrap().metric("kl").unwrap().0)[0], 0.0, 1e-14);
         grad_of_losses(&SteerLm, &batch).into_iter().for_each(|grad| close(grad, 0.0, 1e-14));
     }
 
@@ -159,9 +181,30 @@ mod tests {
         let error = SteerLm.forward(&list(&POLICY, &ATTRIBUTES)).unwrap_err().to_string();
         assert!(error.starts_with("`steerlm` needs `proposal_logps`"), "{error}");
         let (batch, one, three) = (list(&POLICY, &ATTRIBUTES), matrix(&[&[1.0]]), matrix(&[&PROPOSAL]));
-        let error = steerlm_loss(&batch, one.clone(), three.clone()).unwrap_err().to_string();
+        let error = steerlm_targets(&batch, one.clone(), three.clone()).unwrap_err().to_string();
         assert_eq!(error, "`prior`: expected shape [1, 3], got [1, 1]");
-        let error = steerlm_loss(&batch, three, one).unwrap_err().to_string();
+        let error = steerlm_targets(&batch, three.clone(), one.clone()).unwrap_err().to_string();
         assert_eq!(error, "`proposal`: expected shape [1, 3], got [1, 1]");
+        let error = steerlm_loss(&batch, three.clone(), one.clone()).unwrap_err().to_string();
+        assert_eq!(error, "`proposal`: expected shape [1, 3], got [1, 1]");
+        let error = steerlm_loss(&batch, one, three).unwrap_err().to_string();
+        assert_eq!(error, "`targets`: expected shape [1, 3], got [1, 1]");
     }
+
+    accordant_laws::laws!(
+        steerlm_obeys_the_laws,
+        Subject::listwise("steerlm", &|t: &Tensors| {
+            let (columns, responses) = (&t.columns, &t.response_columns);
+            let (policy, reference, mask) = (t.policy.clone(), t.reference.clone(), t.mask.clone());
+            let valid = t.valid.clone();
+            let output = evaluate_tokens(&SteerLm, policy, reference, mask, valid, t.num_responses, columns, responses);
+            let TokensOutput { losses, weights, loss, numerator, denominator, logged } =
+                output.map_err(|error| error.to_string())?;
+            Ok(Evaluated { losses, weights, loss, numerator, denominator, logged })
+        })
+        .on(burn::tensor::Device::flex())
+        .response_column("proposal_logps", Range::Real(-8.0, -1.0))
+        .declare(Property::PermutationOfCandidates)
+        .declare(Property::LowerBound(0.0))
+    );
 }
