@@ -213,9 +213,11 @@ impl PairwiseObjective for Bvpo {
         if self.config.trace_weight == 1.0 {
             return Ok(output);
         }
-        let direct = self.base.forward(&self.direct(batch)?)?;
-        let absent = direct.weights.clone().equal_scalar(0.0);
-        let present = direct.weights.ones_like().mask_fill(absent.clone(), 0.0);
+        let direct = self.direct(batch)?;
+        // Absent is a pair with an empty side, not one that the caller gave weight 0.
+        let present = PairBatch { weights: None, ..direct.clone() }.weights();
+        let absent = present.clone().equal_scalar(0.0);
+        let direct = self.base.forward(&direct)?;
         let (traced, direct) = (output.losses.clone(), direct.losses.mask_fill(absent, 0.0));
         output.losses = bvpo_loss(traced.clone(), direct.clone(), self.config.trace_weight)?;
         output.with_metric("loss/traced", traced)?.with_weighted_metric("loss/direct", direct, present)
