@@ -2,7 +2,8 @@
 //!
 //! **Paper:** AlphaPO: Reward Shape Matters for LLM Alignment (2025), 2501.03884.
 //! **Use when:** SimPO lets the likelihood of chosen responses fall (α > 0 pulls unlikely responses harder).
-//! **Checked by:** a value by hand, the limit α → 0 to SimPO; golden numbers (TRL) through [`super::simpo`].
+//! **Checked by:** a value by hand, the limit α → 0 to SimPO; golden numbers (TRL) through [`super::simpo`], the laws
+//! of the family.
 //! **Deviations:** the transform takes the exponential of a capped exponent, so that every finite input has a finite
 //! loss; the metric `n_score_clamped` counts what was capped. TRL's `alpha` works on probabilities and overflows.
 
@@ -73,4 +74,12 @@ mod tests {
         let (tiny, simpo) = (loss("alphapo", Options::new().with("alpha", 1e-7)), loss("simpo", Options::new()));
         assert!((tiny - simpo).abs() < 1e-6 && tiny != simpo);
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "alphapo",
+        super::config().init().unwrap(),
+        [],
+        [ReferenceFree, DecreasingInChosen, IncreasingInRejected, LowerBound(0.0)],
+    );
 }

@@ -3,7 +3,7 @@
 //! **Paper:** Distributional Preference Alignment of LLMs via Optimal Transport (2024), 2406.05882.
 //! **Use when:** the policy's margins shall dominate the reference's as a distribution, not pair by pair; with large
 //! batches.
-//! **Checked by:** values and gradients by hand, the limit to DPO, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, the limit to DPO, golden numbers (TRL), the laws of the family.
 //! **Deviations:** a pair with an empty side is left out of the sorting. Losses come in the order of the pairs, TRL's in
 //! the order of their margins.
 
@@ -211,4 +211,21 @@ mod tests {
             assert!(error.starts_with("`label_smoothing`"), "{error}");
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "aot",
+        AotConfig::new().init().unwrap(),
+        [],
+        [
+            BatchStatistics,
+            ShiftInvariant,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            NoHook("weights"),
+            NoHook("label_probs"),
+            NoHook("margins"),
+            NoHook("betas"),
+        ],
+    );
 }

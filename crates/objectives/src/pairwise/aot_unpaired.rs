@@ -2,7 +2,7 @@
 //!
 //! **Paper:** Distributional Preference Alignment of LLMs via Optimal Transport (2024), 2406.05882.
 //! **Use when:** chosen and rejected responses do not answer the same prompts, but there are as many of each.
-//! **Checked by:** values and gradients by hand, the limit to DPO, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, the limit to DPO, golden numbers (TRL), the laws of the family.
 //! **Deviations:** as [`super::aot`]. Unequal numbers of responses are no batch of pairs; none are interpolated.
 
 use burn::tensor::Tensor;
@@ -161,4 +161,21 @@ mod tests {
         assert!(AotUnpaired::new(AotConfig::new().with_beta(0.0)).is_err());
         assert!(AotUnpaired::new(AotConfig::new().with_label_smoothing(0.5)).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "aot_unpaired",
+        AotUnpaired::new(AotConfig::new()).unwrap(),
+        [],
+        [
+            BatchStatistics,
+            ShiftInvariant,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            NoHook("weights"),
+            NoHook("label_probs"),
+            NoHook("margins"),
+            NoHook("betas"),
+        ],
+    );
 }

@@ -2,7 +2,8 @@
 //!
 //! **Paper:** Binary Classifier Optimization for Large Language Model Alignment (2024), 2404.04656.
 //! **Use when:** the likelihood of both responses shall move, each to its side of a threshold.
-//! **Checked by:** values and gradients by hand, golden numbers (TRL 1.16, and 0.24 for the running mean).
+//! **Checked by:** values and gradients by hand, golden numbers (TRL 1.16, and 0.24 for the running mean), the laws of
+//! the family.
 //! **Deviations:** the threshold is 0 unless the running mean is asked for, as in TRL 1.16; 0.24 always subtracted the
 //! mean. Our mean starts empty and runs in f64.
 
@@ -246,4 +247,30 @@ mod tests {
         let rewards = PairValues { chosen: tensor(&[1.0]), rejected: tensor(&[0.0, 1.0]) };
         assert!(bco_pair_loss(&spec_batch(), rewards, 0.0).unwrap_err().to_string().starts_with("`values.rejected`"));
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "bco_pair",
+        BcoPairConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            AtReference(2.0 * 2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes,
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        with_a_running_mean_it_obeys_the_laws,
+        "bco_pair",
+        BcoPairConfig::new().with_delta(BcoDelta::RunningMean).init().unwrap(),
+        [],
+        [BatchStatistics, ShiftInvariant, AtReference(2.0 * 2f64.ln()), LowerBound(0.0)],
+        except "finite differences" because "the running mean is a constant of the gradient",
+        except "finite differences, token by token" because "the same",
+    );
 }

@@ -2,7 +2,8 @@
 //!
 //! **Paper:** A note on DPO with noisy preferences and relationship to IPO (Mitchell, 2023), the author's web page.
 //! **Use when:** some labels are wrong and about how many is known; margins then stop at `ln((1−ε)/ε)`.
-//! **Checked by:** a value by hand; [`super::dpo`] has the rest, golden numbers (TRL 0.24) with it.
+//! **Checked by:** a value by hand; [`super::dpo`] has the rest, golden numbers (TRL 0.24) with it, the laws of the
+//! family.
 //! **Deviations:** none. TRL 1.16 ignores the label smoothing of its sigmoid loss; 0.24 and OpenRLHF apply it.
 
 use super::{Method, dpo::DpoConfig};
@@ -48,4 +49,21 @@ mod tests {
         assert!((loss(Options::new().with("label_smoothing", 0)) - 0.6209570478).abs() < 1e-10);
         assert!(build("c_dpo", &Options::new().with("label_smoothing", 0.5)).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "c_dpo",
+        super::config().init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            ConvexInMargin,
+            // (1 − 2ε) β
+            SwapDifference(0.08),
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
 }

@@ -3,7 +3,7 @@
 //! **Paper:** Contrastive Preference Optimization: Pushing the Boundaries of LLM Performance in Machine Translation
 //! (2024), 2401.08417.
 //! **Use when:** chosen responses are good enough to imitate and no reference policy can be kept.
-//! **Checked by:** values by hand, the limit to reference-free DPO, golden numbers (TRL).
+//! **Checked by:** values by hand, the limit to reference-free DPO, golden numbers (TRL), the laws of the family.
 //! **Deviations:** the likelihood is a mean over the response's tokens; TRL averages over the prompt too when its
 //! collator keeps prompt labels (`nll_scope`). Label smoothing that would have no effect is an error.
 
@@ -292,4 +292,28 @@ mod tests {
             assert!(error(CpoConfig::new().with_sft_weight(bad)).starts_with("`sft_weight`"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "cpo",
+        CpoConfig::new().init().unwrap(),
+        [],
+        [ReferenceFree, DecreasingInChosen, IncreasingInRejected, ConvexInMargin, LowerBound(0.0)],
+    );
+
+    accordant_laws::pairwise_laws!(
+        the_preference_term_obeys_the_laws,
+        "cpo",
+        CpoConfig::new().with_sft_weight(0.0).init().unwrap(),
+        [],
+        [ReferenceFree, ShiftInvariant, SwapDifference(0.1), LabelProbMixes, MarginShifts { beta: 0.1 }],
+    );
+
+    accordant_laws::pairwise_laws!(
+        the_shape_of_ipo_obeys_the_laws,
+        "cpo",
+        CpoConfig::new().with_shape(CpoShape::Ipo).init().unwrap(),
+        [],
+        [ReferenceFree, ConvexInMargin, LowerBound(0.0)],
+    );
 }

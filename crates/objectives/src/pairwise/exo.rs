@@ -2,7 +2,7 @@
 //!
 //! **Paper:** Towards Efficient Exact Optimization of Language Model Alignment (2024), 2402.00856.
 //! **Use when:** a mode-seeking fit is wanted: where cDPO spreads over the labels' noise, this concentrates.
-//! **Checked by:** values and gradients by hand, its minimum, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, its minimum, golden numbers (TRL), the laws of the family.
 //! **Deviations:** none. TRL computes the logarithms of ε in f32.
 
 use accordant_ops::{check_domain, stable::log_sigmoid};
@@ -187,4 +187,18 @@ mod tests {
         let ratios = PairValues { chosen: tensor(&[1.0]), rejected: tensor(&[0.0, 1.0]) };
         assert!(exo_loss(&spec_batch(), ratios, 1.0, 0.1).unwrap_err().to_string().starts_with("`values.rejected`"));
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "exo",
+        ExoConfig::new().with_label_smoothing(0.1).init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            AtReference(-2f64.ln() - 0.5 * 0.09f64.ln()),
+            UpperBound(-0.1f64.ln()),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
 }

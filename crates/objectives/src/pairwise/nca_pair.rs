@@ -2,7 +2,7 @@
 //!
 //! **Paper:** Noise Contrastive Alignment of Language Models with Explicit Rewards (2024), 2402.05369.
 //! **Use when:** DPO lets the likelihood of chosen responses fall: here it has a target of its own.
-//! **Checked by:** values and gradients by hand, the finite target, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, the finite target, golden numbers (TRL), the laws of the family.
 //! **Deviations:** none.
 
 use accordant_ops::stable::softplus;
@@ -150,4 +150,19 @@ mod tests {
         let rewards = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(nca_pair_loss(&spec_batch(), rewards).unwrap_err().to_string().starts_with("`values.chosen`"));
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "nca_pair",
+        NcaPairConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            IncreasingInRejected,
+            ConvexInMargin,
+            AtReference(2.0 * 2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes,
+        ],
+    );
 }

@@ -2,10 +2,10 @@
 //!
 //! **Paper:** ORPO: Monolithic Preference Optimization without Reference Model (2024), 2403.07691.
 //! **Use when:** fine-tuning and alignment shall be one run, without a reference policy.
-//! **Checked by:** values and gradients by hand, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, golden numbers (TRL), the laws of the family.
 //! **Deviations:** the likelihood is a mean over the tokens of the response; the authors' code and TRL average over prompt
-//! and response ([`NllScope::PromptAndCompletion`]). Responses certain to the last digit have finite odds. λ multiplies
-//! the loss and not the margin.
+//! and response ([`NllScope::PromptAndCompletion`]). Responses certain to the last digit have finite odds, as large as
+//! the dtype can tell from certainty. λ multiplies the loss and not the margin.
 
 use burn::{config::Config, tensor::Tensor};
 
@@ -219,4 +219,13 @@ mod tests {
             assert!(OrpoConfig::new().with_beta(beta).init().unwrap_err().to_string().starts_with("`beta`"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "orpo",
+        OrpoConfig::new().init().unwrap(),
+        [],
+        [ReferenceFree, DecreasingInChosen, IncreasingInRejected, LowerBound(0.0)],
+        except "f32" because "the odds of a response that is certain are bounded by the dtype",
+    );
 }

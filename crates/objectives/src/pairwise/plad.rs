@@ -2,7 +2,7 @@
 //!
 //! **Paper:** PLaD: Preference-based Large Language Model Distillation with Pseudo-Preference Pairs (2024), 2406.02886.
 //! **Use when:** a student shall prefer its teacher's responses to its own; `chosen` is the teacher's response.
-//! **Checked by:** values and gradients by hand.
+//! **Checked by:** values and gradients by hand, the laws of the family.
 //! **Deviations:** none known; the likelihood of the teacher's response is an option and off.
 
 use accordant_ops::check_domain;
@@ -214,4 +214,30 @@ mod tests {
             assert!(PladConfig::new().with_sft_weight(bad).init().unwrap_err().to_string().starts_with("`sft_weight`"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        the_rank_form_obeys_the_laws,
+        "plad",
+        PladConfig::new().init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ShiftInvariantPerToken,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShiftsPerToken { beta: 1.0 },
+            NoHook("betas"),
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        the_margin_form_obeys_the_laws,
+        "plad",
+        PladConfig::new().with_form(PladForm::Margin).init().unwrap(),
+        ["score_gap" => Real(-2.0, 2.0)],
+        [ReferenceFree, ShiftInvariantPerToken, DecreasingInChosen, IncreasingInRejected, LowerBound(0.0)],
+    );
 }

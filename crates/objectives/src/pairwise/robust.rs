@@ -2,7 +2,7 @@
 //!
 //! **Paper:** Provably Robust DPO: Aligning Language Models with Noisy Feedback (2024), 2403.00409.
 //! **Use when:** labels were flipped at random and the rate is known; cDPO only hedges, this one corrects.
-//! **Checked by:** values and gradients by hand, unbiasedness, golden numbers (TRL).
+//! **Checked by:** values and gradients by hand, unbiasedness, golden numbers (TRL), the laws of the family.
 //! **Deviations:** none.
 
 use burn::{config::Config, tensor::Tensor};
@@ -214,4 +214,22 @@ mod tests {
         let error = robust(0.1).forward(&PairBatch::new(spec_batch().policy().clone())).unwrap_err().to_string();
         assert!(error.starts_with("`robust` needs the reference"), "{error}");
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "robust",
+        RobustConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            // β / (1 − 2ε)
+            SwapDifference(0.125),
+            AtReference(2f64.ln()),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
 }

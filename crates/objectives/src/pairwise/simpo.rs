@@ -286,4 +286,12 @@ mod tests {
             assert_eq!(error, format!("`exponent_max`: expected finite and > 0, got {bad}"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        hinge_and_likelihood_obey_the_laws,
+        "simpo",
+        SimPoConfig::new().with_shape(SimPoShape::Hinge).with_sft_weight(0.5).init().unwrap(),
+        [],
+        [ReferenceFree, DecreasingInChosen, IncreasingInRejected, ConvexInMargin, LowerBound(0.0)],
+    );
 }

@@ -2,7 +2,7 @@
 //!
 //! **Paper:** SLiC-HF: Sequence Likelihood Calibration with Human Feedback (2023), 2305.10425.
 //! **Use when:** no reference policy can be kept and pairs that are far enough apart should stop pulling.
-//! **Checked by:** values and gradients by hand.
+//! **Checked by:** values and gradients by hand, the laws of the family.
 //! **Deviations:** the regularizer is one number for each pair; HALOs adds a vector over tokens to the vector over pairs.
 //! Its target is the chosen response unless another is asked for.
 
@@ -237,4 +237,20 @@ mod tests {
         let scores = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(slic_loss(&spec_batch(), scores, 1.0).unwrap_err().to_string().starts_with("`values.chosen`"));
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "slic",
+        SlicConfig::new().init().unwrap(),
+        [],
+        [ReferenceFree, DecreasingInChosen, IncreasingInRejected, ConvexInMargin, LowerBound(0.0), NoHook("betas")],
+    );
+
+    accordant_laws::pairwise_laws!(
+        per_token_and_alone_it_obeys_the_laws,
+        "slic",
+        SlicConfig::new().with_length(Length::TokenMean).with_sft_weight(0.0).init().unwrap(),
+        [],
+        [ReferenceFree, ShiftInvariantPerToken, LabelProbMixes, MarginShiftsPerToken { beta: 1.0 }],
+    );
 }

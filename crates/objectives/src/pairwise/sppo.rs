@@ -3,7 +3,7 @@
 //! **Paper:** Self-Play Preference Optimization for Language Model Alignment (2024), 2405.00675.
 //! **Use when:** responses are sampled from the policy round by round and a preference model says how often each wins;
 //! the reference is the policy of the round before.
-//! **Checked by:** values and gradients by hand, golden numbers (TRL, hard targets).
+//! **Checked by:** values and gradients by hand, golden numbers (TRL, hard targets), the laws of the family.
 //! **Deviations:** by default both squares are halved, as in the authors' code; TRL adds them whole
 //! ([`SppoScale::One`]) and knows hard targets alone.
 
@@ -285,4 +285,20 @@ mod tests {
             assert_eq!(error, "`values.rejected`: expected shape [1], got [2]");
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "sppo",
+        SppoConfig::new().init().unwrap(),
+        ["chosen_win_prob" => Unit, "rejected_win_prob" => Unit],
+        [ShiftSensitive, ConvexInMargin, LowerBound(0.0), NoHook("label_probs")],
+    );
+
+    accordant_laws::pairwise_laws!(
+        hard_targets_obey_the_laws,
+        "sppo",
+        SppoConfig::new().with_beta(0.1).with_targets(SppoTargets::Hard).init().unwrap(),
+        [],
+        [ShiftSensitive, ConvexInMargin, AtReference(25.0), LowerBound(0.0), LabelProbMixes],
+    );
 }
