@@ -34,6 +34,8 @@ pub mod accelerated;
 pub mod alphapo;
 pub mod aot;
 pub mod aot_unpaired;
+pub mod apo_down;
+pub mod apo_zero;
 pub mod asymmetric_dpo;
 pub mod batch;
 pub mod bco_pair;
@@ -43,6 +45,7 @@ pub mod ches;
 pub mod compose;
 pub mod cpo;
 pub mod curry;
+pub mod discopop;
 pub mod dove;
 pub mod dpo;
 pub mod exo;
@@ -52,6 +55,7 @@ pub mod hypo;
 pub mod input_contrast;
 pub mod ipo;
 pub mod length;
+pub mod ln_dpo;
 pub mod nca_pair;
 pub mod online_dpo;
 pub mod orpo;
@@ -60,6 +64,7 @@ pub mod plad;
 pub mod rationale;
 pub mod reward_augment;
 pub mod robust;
+pub mod rpo;
 pub mod score;
 pub mod sft;
 pub mod simpo;
@@ -161,6 +166,11 @@ pub fn logistic_loss(batch: &PairBatch, h: Tensor<1>, label_smoothing: f64) -> T
         Some(flip_probs) => loss + flip_probs * h,
         None => loss,
     }
+}
+
+/// `σ(x)`, with every digit of its tails.
+fn sigmoid(x: Tensor<1>) -> Tensor<1> {
+    accordant_ops::stable::log_sigmoid(x).exp()
 }
 
 /// The domain of a `beta` shared by the family.
