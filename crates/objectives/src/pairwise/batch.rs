@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use accordant_ops::{EmptyRows, SequenceLogps, TokenLogps, check_domain, check_dtype, check_shape};
 use burn::tensor::Tensor;
 
+use super::columns::LABEL_PROBS;
 use crate::{
     Error, Result, State,
     side::{Column, Columns, mixed, per_mean_token},
@@ -284,11 +285,14 @@ impl PairBatch {
         Ok(self)
     }
 
-    /// Adds side information, `[n]`.
+    /// Adds side information, `[n]`; label probabilities go where [`PairBatch::with_label_probs`] puts them.
     ///
     /// # Errors
     /// A shape error naming the column.
     pub fn with_column(mut self, column: Column, values: Tensor<1>) -> Result<Self> {
+        if column.name == LABEL_PROBS.name {
+            return self.with_label_probs(values);
+        }
         self.check(column.name, &values)?;
         self.columns.insert(column, self.constant(values));
         Ok(self)
@@ -374,6 +378,9 @@ impl PairBatch {
     /// # Errors
     /// [`Error::MissingColumn`] naming `method` and the column.
     pub fn column(&self, column: Column, method: &'static str) -> Result<Tensor<1>> {
+        if column.name == LABEL_PROBS.name {
+            return self.label_probs(method);
+        }
         self.columns.require(column, method)
     }
 
@@ -382,8 +389,8 @@ impl PairBatch {
     /// # Errors
     /// [`Error::MissingColumn`] naming `method` and `label_probs`.
     pub fn label_probs(&self, method: &'static str) -> Result<Tensor<1>> {
-        let meaning = "the probability that `chosen` is the better response";
-        self.label_probs.clone().ok_or(Error::MissingColumn { method, name: "label_probs", meaning })
+        let Column { name, meaning, .. } = LABEL_PROBS;
+        self.label_probs.clone().ok_or(Error::MissingColumn { method, name, meaning })
     }
 
     /// What the method carries from batch to batch.

@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::{PairBatch, PairOutput, PairValues, PairwiseObjective, Score, batch::Extra, check_beta};
-use crate::{Result, side::Column};
+use crate::{Result, State, side::Column};
 use accordant_ops::check_domain;
 
 /// A loss of the margin `h` between two scores, elementwise.
@@ -32,6 +32,19 @@ pub trait Weighting: std::fmt::Debug + Send + Sync {
     /// The side information that it reads.
     fn columns(&self) -> Vec<Column> {
         Vec::new()
+    }
+
+    /// As [`PairwiseObjective::uses_batch_statistics`].
+    fn uses_batch_statistics(&self) -> bool {
+        false
+    }
+
+    /// As [`PairwiseObjective::observe`].
+    ///
+    /// # Errors
+    /// As [`Weighting::factors`].
+    fn observe(&self, _state: &mut State, _batch: &PairBatch) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -180,6 +193,14 @@ impl PairwiseObjective for Composed {
 
     fn extras(&self) -> Vec<Extra> {
         self.regularizer.as_ref().map(|(_, regularizer)| regularizer.extras()).unwrap_or_default()
+    }
+
+    fn uses_batch_statistics(&self) -> bool {
+        self.weighting.as_ref().is_some_and(|weighting| weighting.uses_batch_statistics())
+    }
+
+    fn observe(&self, state: &mut State, batch: &PairBatch) -> Result<()> {
+        self.weighting.as_ref().map_or(Ok(()), |weighting| weighting.observe(state, batch))
     }
 
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
