@@ -23,6 +23,7 @@
 pub mod columns;
 pub mod error;
 pub mod files;
+pub mod listwise;
 pub mod pairwise;
 #[cfg(feature = "plot")]
 pub mod plot;
@@ -35,6 +36,7 @@ pub mod unpaired;
 
 pub use columns::LogpsColumn;
 pub use error::{Error, Result};
+pub use listwise::{ListLogpsCache, ListTask, list_logps, train_lists};
 pub use pairwise::{PairLogpsCache, PairTask, StepContext, pair_logps, train_pairs};
 pub use record::{Observer, Recorder, StepReport};
 pub use sft::train_sft;

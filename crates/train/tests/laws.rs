@@ -3,18 +3,19 @@
 
 use accordant_data::{
     collate::{PadSide, Padding},
-    tokens::{TokenPair, TokenSingle},
+    tokens::{TokenList, TokenPair, TokenSingle},
 };
 use accordant_lm::decoder::{Decoder, DecoderConfig};
 use accordant_objectives::{
-    Column, Domain, Options, State,
+    Column, Domain, Options, State, listwise,
     pairwise::{self, Extra, PairBatch, PairOutput, PairwiseObjective, dpo::DpoConfig},
     unpaired::{self, UnpairedObjective},
 };
 use accordant_train::{
-    Error, Observer, PairLogpsCache, PairTask, Recorder, Result, SingleTask, TrainConfig, pair_logps, single_logps,
+    Error, ListTask, Observer, PairLogpsCache, PairTask, Recorder, Result, SingleTask, TrainConfig, list_logps,
+    pair_logps, single_logps,
     step::{Accumulation, MeanGradient},
-    train_pairs, train_sft, train_singles,
+    train_lists, train_pairs, train_sft, train_singles,
 };
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -359,4 +360,97 @@ fn kto_learns_from_single_responses_and_refuses_a_stale_reference() {
     assert!(matches!(error, Error::Stale { name: "reference", .. }));
     let none = SingleTask { reference: None, ..task };
     assert!(matches!(train_singles(start, &none, &config, &mut ()).unwrap_err(), Error::NoReference));
+}
+
+/// Six lists of two to four candidates with scores, ties and an answer.
+fn lists() -> Vec<TokenList> {
+    let ids = |start: u32, len: u32| (0..len).map(|i| (start * 5 + i * i + i) % 22 + 1).collect::<Vec<u32>>();
+    (0..6)
+        .map(|n| {
+            let candidates: Vec<_> = (0..2 + n % 3).map(|k| ids(10 * n + k, 1 + (n + 2 * k) % 5)).collect();
+            let scores = (0..candidates.len()).map(|k| ((k * 2 + n as usize) % 3) as f64).collect();
+            TokenList {
+                weight: 1.0 + f64::from(n % 2),
+                answer: Some((ids(n + 90, 3), 1.5)),
+                ..with_columns(TokenList::new(format!("list {n}"), ids(n, 3), candidates, scores))
+            }
+        })
+        .collect()
+}
+
+/// A list with all the columns that any method reads.
+fn with_columns(mut list: TokenList) -> TokenList {
+    for method in listwise::methods() {
+        let objective = (method.build)(&Options::new()).unwrap();
+        for column in objective.columns() {
+            list.columns.insert(column.name.to_owned(), 1.0);
+        }
+        for column in objective.candidate_columns() {
+            let values = (0..list.candidates.len()).map(|k| 1.0 / (k + 1) as f64).collect();
+            list.candidate_columns.insert(column.name.to_owned(), values);
+        }
+    }
+    list
+}
+
+#[test]
+fn any_split_of_lists_gives_the_same_gradient() {
+    let (policy, lists, device) = (model(2), lists(), device());
+    let reference = list_logps(&model(1).valid(), &lists, 5, &Device::flex()).unwrap();
+    for method in listwise::methods() {
+        let objective = (method.build)(&Options::new()).unwrap();
+        let task = ListTask {
+            lists: &lists,
+            reference: Some(&reference),
+            objective: &*objective,
+            phase: "lists",
+            device: &device,
+        };
+        let gradient = |size: usize| {
+            let mut sum = Accumulation::default();
+            for rows in (0..6).collect::<Vec<usize>>().chunks(size) {
+                sum.add(&policy, &task.forward(&policy, rows, Padding::default()).unwrap().0.reduce().unwrap());
+            }
+            let mean = sum.finish(&policy, f64::INFINITY);
+            let mut flat = Flatten(&mean.gradients, Vec::new());
+            policy.visit(&mut flat);
+            flat.1
+        };
+        let whole = gradient(6);
+        let norm = whole.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        assert!(norm > 1e-4, "{}: there is something to learn", method.name);
+        if objective.uses_batch_statistics() {
+            continue;
+        }
+        for size in [1, 4] {
+            let other = gradient(size);
+            let distance = whole.iter().zip(&other).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+            assert!(distance <= 2e-6 * norm, "{}, micro-batches of {size}: {} relative", method.name, distance / norm);
+        }
+    }
+}
+
+#[test]
+fn a_ranking_is_learned_and_what_is_wrong_with_lists_is_named() {
+    let (lists, start, device) = (lists(), model(1), device());
+    let reference = list_logps(&start.valid(), &lists, 4, &Device::flex()).unwrap();
+    let objective = listwise::build("plackett_luce", &Options::new().with("beta", 0.5)).unwrap();
+    let task =
+        ListTask { lists: &lists, reference: Some(&reference), objective: &*objective, phase: "pl", device: &device };
+    let config = TrainConfig::new(30, 3e-3).with_batch_size(6).with_micro_batch_size(4);
+    let mut recorder = Recorder::new(None).unwrap();
+    train_lists(start.clone(), &task, &config, &mut recorder).unwrap();
+    let loss = recorder.curve("pl/loss");
+    assert!(loss[29].1 < 0.5 * loss[0].1, "{} to {}", loss[0].1, loss[29].1);
+    let refused = |lists: &[TokenList]| {
+        train_lists(start.clone(), &ListTask { lists, ..task }, &config, &mut ()).unwrap_err().to_string()
+    };
+    assert!(refused(&lists[..5]).starts_with("`reference`: log-probabilities of other records"));
+    assert_eq!(refused(&[]), "`lists`: expected at least one record, got none");
+    let mut short = lists.clone();
+    short[2].scores.pop();
+    assert_eq!(refused(&short), "record `list 2` has no `scores` (one for each candidate), which the objective needs");
+    let mut infinite = lists.clone();
+    infinite[1].scores[0] = f64::INFINITY;
+    assert_eq!(refused(&infinite), "`scores`: expected finite, got inf");
 }
