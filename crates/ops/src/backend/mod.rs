@@ -3,8 +3,10 @@
 //! Two layers. [`RowKernels`] are four loops over the rows of a tile of logits, written once for any backend
 //! (`reference`, their default bodies), directly for `flex` and as CubeCL kernels for the GPU runtimes; a fused stream
 //! takes them as they are. [`LogSoftmaxOps`] are the differentiable operations made of them (`streamed`), with one
-//! hand-written backward step each (`autodiff`). On top of these, [`crate::selected`] checks arguments and shapes.
+//! hand-written backward step each (`autodiff`). On top of these, [`crate::selected`] checks arguments and shapes. Apart
+//! from them, `pointwise` runs the functions of [`crate::stable`] in one pass.
 
+pub(crate) mod pointwise;
 pub(crate) mod prim;
 pub(crate) mod reference;
 pub(crate) mod streamed;
@@ -245,6 +247,11 @@ fn kernels(device: &Device) -> Kernels {
 /// Whether `device` runs a backend that was compiled with the operations of this module.
 pub(crate) fn is_extended(device: &Device) -> bool {
     kernels(device) != Kernels::Missing
+}
+
+/// Whether `device` runs the functions of `pointwise` in one pass.
+pub(crate) fn has_pointwise(device: &Device) -> bool {
+    kernels(device) == Kernels::Direct
 }
 
 /// Whether `device` is one of a GPU runtime.

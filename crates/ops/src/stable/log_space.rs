@@ -1,11 +1,14 @@
 //! Sums and complements of probabilities that are known by their logarithms.
 
-use core::f64::consts::LN_2;
-
 use burn::tensor::{DType, Tensor};
 
-use super::{expm1, in_f32, log1p, softplus, wide};
+use super::{Function, in_f32, naive, pointwise, softplus, wide};
 use crate::{Result, check_shape};
+
+/// Log-probabilities count as at most this, so that there is a complement.
+pub(super) fn likeliest(dtype: DType) -> f64 {
+    if dtype == DType::F64 { -1e-12 } else { -1e-7 }
+}
 
 /// `log(1 - exp(a))` for a log-probability `a` ≤ 0: the log-probability of anything else.
 ///
@@ -27,12 +30,7 @@ use crate::{Result, check_shape};
 /// assert!((y[0] - 0.75).abs() < 1e-6 && (y[1] - 0.25).abs() < 1e-6);
 /// ```
 pub fn log1mexp<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    in_f32(a, |a| {
-        let a = a.clone().clamp_max(if a.dtype() == DType::F64 { -1e-12 } else { -1e-7 });
-        let near = a.clone().greater_scalar(-LN_2);
-        let likely = expm1(a.clone().mask_fill(near.clone().bool_not(), -LN_2)).neg().log();
-        log1p(a.mask_fill(near.clone(), -LN_2).exp().neg()).mask_where(near, likely)
-    })
+    pointwise(a, |dtype| Function::Log1mExp { max: likeliest(dtype) }, naive::log1mexp)
 }
 
 /// `log(p / (1 - p))` for a log-probability `a` = log p: `a - log1mexp(a)`.
@@ -48,7 +46,7 @@ pub fn log1mexp<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// assert!((y.into_scalar::<f32>() - 3f32.ln()).abs() < 1e-6); // 0.75 : 0.25
 /// ```
 pub fn log_odds<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    in_f32(a, |a| a.clone() - log1mexp(a))
+    pointwise(a, |dtype| Function::LogOdds { max: likeliest(dtype) }, naive::log_odds)
 }
 
 /// `log(exp(a) + exp(b))`, element by element.
@@ -121,6 +119,8 @@ pub fn log_sum_exp<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 
 #[cfg(test)]
 mod tests {
+    use core::f64::consts::LN_2;
+
     use burn::tensor::Device;
 
     use super::*;
@@ -129,6 +129,11 @@ mod tests {
 
     #[test]
     fn log1mexp_and_log_odds_take_both_branches() {
+        assert_branches(log1mexp, log_odds);
+        assert_branches(naive::log1mexp, naive::log_odds);
+    }
+
+    fn assert_branches(log1mexp: fn(Tensor<1>) -> Tensor<1>, log_odds: fn(Tensor<1>) -> Tensor<1>) {
         // Complements: p and 1 - p are exact here, so log1mexp(log p) = log(1 - p).
         let (p, complement) = ([0.5, 0.25, 0.75, 0.875, 0.125], [0.5, 0.75, 0.25, 0.125, 0.875]);
         let logs = |p: &[f64]| p.iter().map(|p| p.ln()).collect::<Vec<_>>();
@@ -149,6 +154,11 @@ mod tests {
 
     #[test]
     fn log_odds_of_near_certainty_is_clamped_and_finite() {
+        assert_clamped(log_odds);
+        assert_clamped(naive::log_odds);
+    }
+
+    fn assert_clamped(log_odds: fn(Tensor<1>) -> Tensor<1>) {
         let (values, grads) = value_and_grad(&[-1e-12, -1e-13, 0.0, 1e-3, f64::NEG_INFINITY, -1e4], log_odds);
         let edge = -(1e-12f64.ln()); // log(p / (1 - p)) with 1 - p = 1e-12
         assert_close(&values, &[edge, edge, edge, edge + 1e-3, f64::NEG_INFINITY, -1e4], 1e-12);

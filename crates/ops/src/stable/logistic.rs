@@ -2,10 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{in_f32, log1p};
-
-/// Beyond this argument `log(1 + exp(x))` equals `x` in f64.
-const SOFTPLUS_LINEAR: f64 = 40.0;
+use super::{Function, naive, pointwise};
 
 /// `log(1 + exp(x))`: the loss of a logistic margin `h` is `softplus(-h)`.
 ///
@@ -23,10 +20,7 @@ const SOFTPLUS_LINEAR: f64 = 40.0;
 /// assert_eq!(y[2], 1e4);
 /// ```
 pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    in_f32(x, |x| {
-        let linear = x.clone().greater_scalar(SOFTPLUS_LINEAR);
-        log1p(x.clone().mask_fill(linear.clone(), 0.0).exp()).mask_where(linear, x)
-    })
+    pointwise(x, |_| Function::Softplus, naive::softplus)
 }
 
 /// `log(1 / (1 + exp(-x)))`, written `-softplus(-x)`; never the logarithm of a sigmoid.
@@ -42,7 +36,7 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [-1e4, -(2f32.ln())]);
 /// ```
 pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    softplus(x.neg()).neg()
+    pointwise(x, |_| Function::LogSigmoid, naive::log_sigmoid)
 }
 
 #[cfg(test)]
@@ -54,10 +48,15 @@ mod tests {
 
     #[test]
     fn softplus_and_log_sigmoid_are_accurate_in_both_tails() {
+        assert_accurate(softplus, log_sigmoid);
+        assert_accurate(naive::softplus, naive::log_sigmoid);
+    }
+
+    fn assert_accurate(softplus: fn(Tensor<1>) -> Tensor<1>, log_sigmoid: fn(Tensor<1>) -> Tensor<1>) {
         check(&POINTS, softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), sigmoid);
         check(&POINTS, log_sigmoid, |x| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x| sigmoid(-x));
         // sp(x) = sp(-x) + x, where the right side does not cancel.
-        check(&POINTS[11..], |x| softplus(-x.clone()) + x, |x| x + (-x).exp().ln_1p(), sigmoid);
+        check(&POINTS[11..], |x: Tensor<1>| softplus(-x.clone()) + x, |x| x + (-x).exp().ln_1p(), sigmoid);
         check(&[0.0], softplus, |_| LN_2, |_| 0.5);
         check(&[1e4, f64::NEG_INFINITY], softplus, |x| x.max(0.0), |x| f64::from(x > 0.0));
     }

@@ -1,8 +1,10 @@
 //! The row kernels on the CPU: rows in parallel, columns in the widest vectors the machine has, each logit read once.
 
 mod divergence;
+mod elementary;
 mod gemm;
 mod grads;
+mod pointwise;
 mod product;
 mod real;
 mod stats;

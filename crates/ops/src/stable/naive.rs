@@ -1,0 +1,100 @@
+//! The functions that have a loop of their own on `flex`, in burn's operations.
+//!
+//! These are the specification of the others, and what runs on every other backend. GPU runtimes fuse such a chain into
+//! one kernel, whose `log1p` is not to be had otherwise: every CubeCL runtime (CUDA, wgpu, …) compiles burn's to
+//! `ln(x + 1)`, which is 0 for an f32 below 6e-8.
+
+use core::f64::consts::LN_2;
+
+use burn::tensor::{Bool, DType, Tensor};
+
+use super::{in_f32, log_space::likeliest};
+
+/// Beyond this argument `log(1 + exp(x))` equals `x` in f64.
+const SOFTPLUS_LINEAR: f64 = 40.0;
+
+/// Taylor coefficients of `(x coth(x/2) - 2) / x²` in `x²`: `2 B₂ₖ / (2k)!`. The first one left out is below 2e-17 at
+/// the |x| = 1/2 where the series is used.
+const COTH_SERIES: [f64; 7] = [
+    1.0 / 6.0,
+    -1.0 / 360.0,
+    1.0 / 15_120.0,
+    -1.0 / 604_800.0,
+    1.0 / 23_950_080.0,
+    -691.0 / 653_837_184_000.0,
+    1.0 / 37_362_124_800.0,
+];
+
+/// [`softplus`](super::softplus), by way of [`log1p`].
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        let linear = x.clone().greater_scalar(SOFTPLUS_LINEAR);
+        log1p(x.clone().mask_fill(linear.clone(), 0.0).exp()).mask_where(linear, x)
+    })
+}
+
+/// [`log_sigmoid`](super::log_sigmoid), by way of [`softplus`].
+pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    softplus(x.neg()).neg()
+}
+
+/// [`log1p`](super::log1p): near 0 three terms of `2 atanh(x / (2 + x))`, elsewhere burn's own.
+pub fn log1p<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        // The sixth power of s = x / (2 + x), relative, is what the gradient leaves out: 1e-8 and 7e-17 at the bounds.
+        let bound = if x.dtype() == DType::F64 { 0.004 } else { 0.1 };
+        let near = x.clone().abs().lower_scalar(bound);
+        let small = x.clone().mask_fill(near.clone().bool_not(), 0.0);
+        let s = small.clone() / (small + 2.0);
+        let s2 = s.clone().square();
+        let series = s * (s2.clone() * (s2 * 0.4 + 2.0 / 3.0) + 2.0);
+        x.mask_fill(near.clone(), 1.0).log1p().mask_where(near, series)
+    })
+}
+
+/// `x coth(x/2) = 2 + x² c(x²)` on |x| ≤ 1/2: returns where that is, `x` with 0 elsewhere, and `c`.
+fn coth_series<const D: usize>(x: &Tensor<D>) -> (Tensor<D, Bool>, Tensor<D>, Tensor<D>) {
+    let near = x.clone().abs().lower_equal_scalar(0.5);
+    let small = x.clone().mask_fill(near.clone().bool_not(), 0.0);
+    let x2 = small.clone().square();
+    let last = COTH_SERIES[COTH_SERIES.len() - 1];
+    let c = COTH_SERIES.iter().rev().skip(1).fold(x2.zeros_like() + last, |sum, &k| sum * x2.clone() + k);
+    (near, small, c)
+}
+
+/// [`expm1`](super::expm1): on |x| ≤ 1/2 `2x / (x coth(x/2) - x)` with the series of `coth`, elsewhere `exp(x) - 1`.
+pub fn expm1<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        let (near, small, c) = coth_series(&x);
+        let series = small.clone() * 2.0 / (small.clone().square() * c - small + 2.0);
+        x.mask_fill(near.clone(), 1.0).exp().sub_scalar(1.0).mask_where(near, series)
+    })
+}
+
+/// [`expm1_minus_x`](super::expm1_minus_x): on |x| ≤ 1/2 `x² (1 - x c) / (2 - x + x² c)` with `x coth(x/2) = 2 + x² c`, which
+/// subtracts no equals.
+pub fn expm1_minus_x<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        let (near, small, c) = coth_series(&x);
+        let x2 = small.clone().square();
+        let denominator = x2.clone() * c.clone() - small.clone() + 2.0;
+        let series = x2 * (small * c).neg().add_scalar(1.0) / denominator;
+        let far = x.mask_fill(near.clone(), 1.0);
+        (far.clone().exp() - far - 1.0).mask_where(near, series)
+    })
+}
+
+/// [`log1mexp`](super::log1mexp), by way of [`expm1`] and [`log1p`].
+pub fn log1mexp<const D: usize>(a: Tensor<D>) -> Tensor<D> {
+    in_f32(a, |a| {
+        let a = a.clone().clamp_max(likeliest(a.dtype()));
+        let near = a.clone().greater_scalar(-LN_2);
+        let likely = expm1(a.clone().mask_fill(near.clone().bool_not(), -LN_2)).neg().log();
+        log1p(a.mask_fill(near.clone(), -LN_2).exp().neg()).mask_where(near, likely)
+    })
+}
+
+/// [`log_odds`](super::log_odds), by way of [`log1mexp`].
+pub fn log_odds<const D: usize>(a: Tensor<D>) -> Tensor<D> {
+    in_f32(a, |a| a.clone() - log1mexp(a))
+}
