@@ -12,6 +12,7 @@
 //! | [`lm`] | `accordant-lm` | decoder language models, generation |
 //! | [`train`] | `accordant-train` | training loops by data flow |
 //! | [`device`] | | a device by its backend's name |
+//! | [`objective`] | | any objective by its name, trained on pairs |
 //!
 //! | feature | backend | default |
 //! |---|---|---|
@@ -24,6 +25,7 @@
 //! Start with [`objectives::pairwise`], or run `cargo run --release --example dpo`.
 
 pub mod device;
+pub mod objective;
 
 pub use accordant_data as data;
 pub use accordant_lm as lm;

@@ -24,7 +24,7 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::{Options, Result, State, TokensOutput, method, side::Column};
 
-pub mod apo_zero;
+pub mod apo_zero_unpaired;
 pub mod batch;
 pub mod bco;
 pub mod kldo;

@@ -367,7 +367,7 @@ fn a_response_of_weight_zero_changes_neither_loss_nor_gradient() {
         let [whole, part] =
             [whole, part].map(|batch| column(&objective.forward(&batch).unwrap().reduce().unwrap().loss));
         close(name, &whole, &part);
-        let without_tokens = ["bco", "kldo", "kto", "apo_zero"].contains(&name);
+        let without_tokens = ["bco", "kldo", "kto", "apo_zero_unpaired"].contains(&name);
         assert!(!without_tokens || grad_of_mean(&batch, &*objective)[3] == 0.0, "{name}");
     }
 }
@@ -448,7 +448,7 @@ fn without_a_reference_the_error_says_so() {
 
 #[test]
 fn means_by_hand() {
-    let objective = build("apo_zero", &Options::new().with("beta", 1)).unwrap();
+    let objective = build("apo_zero_unpaired", &Options::new().with("beta", 1)).unwrap();
     let output = objective.forward(&SingleBatch { label_probs: None, ..rich_batch() }).unwrap();
     let means = output.means();
     // d = 0, −1.5 desirable, 0, 1.1 undesirable; the third response is empty.
@@ -466,7 +466,7 @@ fn means_by_hand() {
 
 #[test]
 fn one_kind_alone_has_the_means_of_that_kind() {
-    let objective = build("apo_zero", &Options::new()).unwrap();
+    let objective = build("apo_zero_unpaired", &Options::new()).unwrap();
     for (kind, there, absent) in
         [(true, "rewards/chosen", "rewards/rejected"), (false, "rewards/rejected", "rewards/chosen")]
     {

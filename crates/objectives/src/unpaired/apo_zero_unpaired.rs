@@ -34,7 +34,7 @@ use crate::{Result, pairwise::check_beta};
 /// # Example
 /// ```
 /// use accordant_objectives::SequenceLogps;
-/// use accordant_objectives::unpaired::{SingleBatch, apo_zero::apo_zero_loss};
+/// use accordant_objectives::unpaired::{SingleBatch, apo_zero_unpaired::apo_zero_loss};
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
 /// let one = |x: f32| Tensor::<1>::from_floats([x], &device);
@@ -88,17 +88,17 @@ pub struct ApoZero {
     config: ApoZeroConfig,
 }
 
-/// `apo_zero` by name.
+/// `apo_zero_unpaired` by name.
 pub const METHOD: Method = Method {
-    name: "apo_zero",
+    name: "apo_zero_unpaired",
     title: "Anchored Preference Optimization on single responses",
-    build: |options| Ok(Box::new(options.apply("apo_zero", ApoZeroConfig::new())?.init()?)),
+    build: |options| Ok(Box::new(options.apply("apo_zero_unpaired", ApoZeroConfig::new())?.init()?)),
 };
 
 impl UnpairedObjective for ApoZero {
     fn forward(&self, batch: &SingleBatch) -> Result<SingleOutput> {
         let ApoZeroConfig { beta, desirable_weight, undesirable_weight } = self.config;
-        let log_ratios = batch.log_ratios("apo_zero")?;
+        let log_ratios = batch.log_ratios("apo_zero_unpaired")?;
         let losses = apo_zero_loss(batch, log_ratios, beta, desirable_weight, undesirable_weight)?;
         Ok(SingleOutput::new(losses, batch, beta))
     }
@@ -114,7 +114,7 @@ mod tests {
 
     accordant_laws::unpaired_laws!(
         apo_zero_obeys_the_laws,
-        "apo_zero",
+        "apo_zero_unpaired",
         ApoZeroConfig::new().init().unwrap(),
         [],
         [
