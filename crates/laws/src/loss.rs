@@ -1,5 +1,7 @@
 //! A loss as the laws see it: tensors in, numbers and gradients out.
 
+use std::borrow::Cow;
+
 use std::{
     cell::Cell,
     panic::{self, AssertUnwindSafe, catch_unwind},
@@ -29,7 +31,7 @@ pub struct Evaluated {
     /// What the sum of all numerators is divided by, itself added up, `[1]`.
     pub denominator: Tensor<1>,
     /// What is reported besides, by name; detached.
-    pub logged: Vec<(&'static str, Tensor<1>)>,
+    pub logged: Vec<(Cow<'static, str>, Tensor<1>)>,
 }
 
 /// A loss under test; any `Fn(&Tensors) -> Result<Evaluated, String>` is one.

@@ -1,5 +1,7 @@
 //! Numbers that one method logs beside its family's.
 
+use std::borrow::Cow;
+
 use accordant_ops::{Means, check_shape};
 use burn::tensor::{Tensor, TensorData};
 
@@ -8,7 +10,7 @@ use crate::Result;
 /// A value and a weight for each item.
 #[derive(Debug, Clone)]
 struct Metric {
-    name: &'static str,
+    name: Cow<'static, str>,
     values: Tensor<1>,
     weights: Tensor<1>,
 }
@@ -33,8 +35,24 @@ impl Metrics {
     }
 
     /// [`Metrics::add`] of numbers that are known to have that shape.
-    pub(crate) fn push(&mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>) {
-        self.0.push(Metric { name, values: values.detach(), weights: weights.detach() });
+    pub(crate) fn push(&mut self, name: impl Into<Cow<'static, str>>, values: Tensor<1>, weights: Tensor<1>) {
+        self.0.push(Metric { name: name.into(), values: values.detach(), weights: weights.detach() });
+    }
+
+    /// Those of the parts of a whole, by label: what is said about each as it is, what each has logged behind the label
+    /// (`label/name`) where another part has logged under the same name.
+    pub(crate) fn joined(parts: Vec<(String, Self, Self)>) -> Self {
+        let names: Vec<_> = parts.iter().flat_map(|(_, _, own)| &own.0).map(|metric| metric.name.clone()).collect();
+        let mut all = Vec::new();
+        for (label, about, own) in parts {
+            all.extend(about.0);
+            all.extend(own.0.into_iter().map(|metric| {
+                let alone = names.iter().filter(|name| **name == metric.name).count() == 1;
+                let name = if alone { metric.name } else { format!("{label}/{}", metric.name).into() };
+                Metric { name, ..metric }
+            }));
+        }
+        Self(all)
     }
 
     /// Values and weights of the metric called `name`.
@@ -44,8 +62,8 @@ impl Metrics {
     }
 
     /// The values, by name.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
-        self.0.iter().map(|metric| (metric.name, &metric.values))
+    pub(crate) fn named(&self) -> impl Iterator<Item = (Cow<'static, str>, &Tensor<1>)> {
+        self.0.iter().map(|metric| (metric.name.clone(), &metric.values))
     }
 
     /// Reads the family's columns and these metrics from the device at once, in f64. `item` gets the family's numbers of
@@ -75,7 +93,7 @@ impl Metrics {
             }
         }
         for (metric, (sum, count)) in self.0.iter().zip(sums) {
-            means.add(metric.name, sum, count);
+            means.add(&metric.name, sum, count);
         }
     }
 }

@@ -21,17 +21,27 @@ impl Options {
         self
     }
 
+    /// The settings whose name `own` accepts, and the others.
+    pub(crate) fn split(&self, own: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (own, others) = self.0.iter().cloned().partition(|(name, _)| own(name));
+        (Self(own), Self(others))
+    }
+
+    /// The settings called `prefix.name`, as settings of `name`, and all others: a method made of methods hands the
+    /// former on.
+    pub(crate) fn nested(&self, prefix: &str) -> (Self, Self) {
+        let inner = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
+        let (own, others) = self.split(|name| inner(name).is_some());
+        let own = own.0.into_iter().filter_map(|(name, value)| Some((inner(&name)?, value)));
+        (Self(own.collect()), others)
+    }
+
     /// Takes out the settings of a wrapped method: what `base` names it, and its settings `base.x`, without the prefix.
     pub(crate) fn take_base(&self) -> (Option<&str>, Self, Self) {
-        let (mut base, mut of_base, mut own) = (None, Vec::new(), Vec::new());
-        for (name, value) in &self.0 {
-            match name.strip_prefix("base.") {
-                Some(name) => of_base.push((name.to_owned(), value.clone())),
-                None if name == "base" => base = Some(value.as_str()),
-                None => own.push((name.clone(), value.clone())),
-            }
-        }
-        (base, Self(of_base), Self(own))
+        let base = self.0.iter().rev().find(|(name, _)| name == "base").map(|(_, value)| value.as_str());
+        let (of_base, others) = self.nested("base");
+        let (_, own) = others.split(|name| name == "base");
+        (base, of_base, own)
     }
 
     /// `default` with these settings in place.
@@ -82,6 +92,14 @@ mod tests {
     fn a_setting_replaces_the_default_and_nothing_else() {
         let config = Options::new().with("beta", 0.25).apply("dpo", DpoConfig::new()).unwrap();
         assert_eq!((config.beta, config.label_smoothing), (0.25, 0.0));
+    }
+
+    #[test]
+    fn settings_of_a_part_are_told_apart_by_their_prefix() {
+        let options = Options::new().with("dpo.beta", 0.5).with("beta", 1).with("dpo.inner.beta", 2).with("dpobeta", 3);
+        let (own, others) = options.nested("dpo");
+        assert_eq!(own, Options::new().with("beta", 0.5).with("inner.beta", 2));
+        assert_eq!(others, Options::new().with("beta", 1).with("dpobeta", 3));
     }
 
     #[test]

@@ -31,4 +31,34 @@ impl State {
     pub fn set(&mut self, name: &str, value: f64) {
         self.0.insert(name.to_owned(), value);
     }
+
+    /// The numbers called `scope/name`, as `name`: what one part of a method made of methods carries.
+    pub(crate) fn scoped(&self, scope: &str) -> Self {
+        let inner = |name: &str| name.strip_prefix(scope).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+        Self(self.0.iter().filter_map(|(name, value)| Some((inner(name)?, *value))).collect())
+    }
+
+    /// Sets every number of `part` as `scope/name`.
+    pub(crate) fn set_scoped(&mut self, scope: &str, part: Self) {
+        self.0.extend(part.0.into_iter().map(|(name, value)| (format!("{scope}/{name}"), value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_carry_numbers_of_one_name_apart() {
+        let mut state = State::default();
+        for (scope, value) in [("dpo", 1.0), ("dpo-2", 2.0)] {
+            let mut part = State::default();
+            part.set("mean", value);
+            state.set_scoped(scope, part);
+        }
+        assert_eq!((state.get("dpo/mean"), state.get("dpo-2/mean")), (Some(1.0), Some(2.0)));
+        assert_eq!(state.scoped("dpo").get("mean"), Some(1.0));
+        assert_eq!(state.scoped("dpo-2").get("mean"), Some(2.0));
+        assert_eq!(state.scoped("ipo"), State::default());
+    }
 }

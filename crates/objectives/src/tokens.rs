@@ -1,5 +1,7 @@
 //! What an objective makes of plain tensors, as property tests and benches want it.
 
+use std::borrow::Cow;
+
 use accordant_ops::Reduced;
 use burn::tensor::Tensor;
 
@@ -17,7 +19,7 @@ pub struct TokensOutput {
     /// Its denominator.
     pub denominator: Tensor<1>,
     /// Everything that is logged, by name.
-    pub logged: Vec<(&'static str, Tensor<1>)>,
+    pub logged: Vec<(Cow<'static, str>, Tensor<1>)>,
 }
 
 impl TokensOutput {
@@ -25,7 +27,7 @@ impl TokensOutput {
         losses: Tensor<1>,
         weights: Tensor<1>,
         reduced: Reduced,
-        logged: Vec<(&'static str, Tensor<1>)>,
+        logged: Vec<(Cow<'static, str>, Tensor<1>)>,
     ) -> Self {
         let Reduced { loss, numerator, denominator, .. } = reduced;
         Self { losses, weights, loss, numerator, denominator, logged }

@@ -54,7 +54,7 @@ pub(super) fn detached_outputs<'a>() -> Law<'a> {
         let (mut tensors, _) = subject.tensors(&case.batch, &Layout::default(), &device);
         tensors.policy = tensors.policy.require_grad();
         let (evaluated, _) = subject.evaluate(&tensors)?;
-        let outputs = [("weights", evaluated.weights), ("denominator", evaluated.denominator)];
+        let outputs = [("weights".into(), evaluated.weights), ("denominator".into(), evaluated.denominator)];
         let tracked = outputs.into_iter().chain(evaluated.logged).find(|(_, tensor)| tensor.is_tracked());
         match tracked {
             None => Ok(Verdict::Holds),

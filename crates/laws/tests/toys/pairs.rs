@@ -236,8 +236,10 @@ impl Loss for Pairs {
             _ => {}
         }
         let rewards = chosen * self.beta;
-        evaluated.logged =
-            vec![("rewards/chosen", if self.is(Mistake::MetricsNotDetached) { rewards } else { rewards.detach() })];
+        evaluated.logged = vec![(
+            "rewards/chosen".into(),
+            if self.is(Mistake::MetricsNotDetached) { rewards } else { rewards.detach() },
+        )];
         Ok(evaluated)
     }
 }

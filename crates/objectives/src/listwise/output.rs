@@ -1,5 +1,7 @@
 //! What a listwise objective returns.
 
+use std::borrow::Cow;
+
 use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
 use burn::tensor::{Bool, Tensor};
 
@@ -114,7 +116,7 @@ impl ListOutput {
     }
 
     /// Everything that is logged, by name, `[n]` each.
-    pub(super) fn logged(&self) -> Vec<(&'static str, Tensor<1>)> {
+    pub(super) fn logged(&self) -> Vec<(Cow<'static, str>, Tensor<1>)> {
         self.all_metrics().named().map(|(name, values)| (name, values.clone())).collect()
     }
 

@@ -1,5 +1,7 @@
 //! What a pairwise objective returns.
 
+use std::borrow::Cow;
+
 use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
 use burn::tensor::Tensor;
 
@@ -80,19 +82,35 @@ impl PairOutput {
         Ok(self)
     }
 
+    /// Outputs on one batch as one: the sum of `weight · losses`, with the rewards of the first. What a part logs keeps
+    /// its name, behind the part's label where another part logs under the same; `loss/label` is the part's own loss.
+    /// None without a part.
+    pub(super) fn sum(parts: Vec<(&str, f64, Self)>) -> Option<Self> {
+        let part = |(label, _, part): &(&str, f64, Self)| {
+            let mut about = Metrics::default();
+            about.push(format!("loss/{label}"), part.losses.clone(), part.weights.clone());
+            (label.to_string(), about, part.metrics.clone())
+        };
+        let metrics = Metrics::joined(parts.iter().map(part).collect());
+        let sum = parts.into_iter().map(|(_, weight, part)| Self { losses: part.losses.clone() * weight, ..part });
+        let sum = sum.reduce(|sum, part| Self { losses: sum.losses + part.losses, ..sum })?;
+        Some(Self { metrics, ..sum })
+    }
+
     /// What [`PairOutput::with_metric`] added, by name: values and weights, `[n]`.
     pub fn metric(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
         self.metrics.get(name)
     }
 
     /// Everything that is logged, by name, `[n]` each.
-    pub(super) fn logged(&self) -> Vec<(&'static str, Tensor<1>)> {
+    pub(super) fn logged(&self) -> Vec<(Cow<'static, str>, Tensor<1>)> {
         let family = [
             ("rewards/chosen", &self.chosen_rewards),
             ("rewards/rejected", &self.rejected_rewards),
             ("logps/chosen", &self.chosen_logps),
             ("logps/rejected", &self.rejected_logps),
         ];
+        let family = family.map(|(name, values)| (Cow::Borrowed(name), values));
         family.into_iter().chain(self.metrics.named()).map(|(name, values)| (name, values.clone())).collect()
     }
 

@@ -253,7 +253,8 @@ fn permuting_and_splitting_a_batch_changes_no_pair() {
 
 #[test]
 fn gradients_equal_finite_differences() {
-    for (name, objective) in all() {
+    // What em_robust weighs by is a constant that moves with the policy; its own tests know the right gradient.
+    for (name, objective) in all().filter(|(name, _)| *name != "em_robust") {
         let batch = complete(&rich_batch(), &*objective);
         let (chosen_grad, rejected_grad) = grad_of_policy(&batch, &*objective);
         let step = 1e-5;

@@ -1,5 +1,7 @@
 //! What an unpaired objective returns.
 
+use std::borrow::Cow;
+
 use accordant_ops::{ItemReduction, Means, Reduced, reduce::reduce_items};
 use burn::tensor::{Bool, Tensor};
 
@@ -78,8 +80,9 @@ impl SingleOutput {
     }
 
     /// Everything that is logged, by name, `[n]` each.
-    pub(super) fn logged(&self) -> Vec<(&'static str, Tensor<1>)> {
+    pub(super) fn logged(&self) -> Vec<(Cow<'static, str>, Tensor<1>)> {
         let family = [("rewards", &self.rewards), ("logps", &self.logps)];
+        let family = family.map(|(name, values)| (Cow::Borrowed(name), values));
         family.into_iter().chain(self.metrics.named()).map(|(name, values)| (name, values.clone())).collect()
     }
 
