@@ -98,8 +98,9 @@ impl<'a> Subject<'a> {
         self
     }
 
-    /// The loss reads one more number of each item.
+    /// The loss reads one more number of each item. A hook of this name is none any more: every batch has it.
     pub fn column(mut self, name: &'static str, range: Range) -> Self {
+        self.hooks.retain(|(known, _)| *known != name);
         self.columns.retain(|(known, _)| *known != name);
         self.columns.push((name, range));
         self

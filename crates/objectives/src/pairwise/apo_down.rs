@@ -166,4 +166,12 @@ mod tests {
         let error = apo().forward(&PairBatch::new(spec_batch().policy().clone())).unwrap_err().to_string();
         assert!(apo().needs_reference() && error.starts_with("`apo_down` needs the reference"), "{error}");
     }
+
+    accordant_laws::pairwise_laws!(
+        apo_down_obeys_the_laws,
+        "apo_down",
+        apo(),
+        [],
+        [AtReference(1.0), LowerBound(0.0), UpperBound(2.0), ShiftSensitive, IncreasingInRejected, LabelProbMixes]
+    );
 }

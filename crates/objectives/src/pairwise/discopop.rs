@@ -218,4 +218,18 @@ mod tests {
         let ratios = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(discopop_loss(&spec_batch(), ratios, 1.0, 1.0).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        discopop_obeys_the_laws,
+        "discopop",
+        DiscoPopConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            AtReference(0.5 + 0.5 * 2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 }
+        ]
+    );
 }

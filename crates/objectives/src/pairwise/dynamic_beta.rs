@@ -194,4 +194,13 @@ mod tests {
         let error = dynamic_betas(&spec_batch(), tensor(&[1.0, 2.0]), 0.1, 0.5, 0.5).unwrap_err().to_string();
         assert_eq!(error, "`reward_gaps`: expected shape [1], got [2]");
     }
+
+    accordant_laws::pairwise_laws!(
+        dynamic_beta_obeys_the_laws,
+        "dynamic_beta",
+        DynamicBetaConfig::new().init().unwrap(),
+        ["reward_gaps" => Real(-2.0, 2.0)],
+        [ShiftInvariant, AtReference(2f64.ln()), LowerBound(0.0), DecreasingInChosen, IncreasingInRejected,
+         ConvexInMargin]
+    );
 }

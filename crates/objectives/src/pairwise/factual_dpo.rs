@@ -298,4 +298,21 @@ mod tests {
         assert!(factual_dpo_loss(&spec_batch(), two(), one(), 1.0, 1.0, 0.0).is_err());
         assert!(factual_dpo_loss(&spec_batch(), one(), two(), 1.0, 1.0, 0.0).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        factual_dpo_obeys_the_laws,
+        "factual_dpo",
+        FactualDpoConfig::new().init().unwrap(),
+        ["hallucinated_chosen" => Binary, "hallucinated_rejected" => Binary],
+        [ShiftInvariant, LowerBound(0.0), ConvexInMargin, NoHook("label_probs"), NoHook("margins")]
+    );
+
+    accordant_laws::pairwise_laws!(
+        factual_dpo_without_flips_obeys_the_laws,
+        "factual_dpo without flips",
+        FactualDpoConfig::new().with_flip(false).init().unwrap(),
+        ["hallucinated_chosen" => Binary, "hallucinated_rejected" => Binary],
+        [ShiftInvariant, LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin,
+         MarginShifts { beta: 0.1 }]
+    );
 }

@@ -192,4 +192,12 @@ mod tests {
         let ratios = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(irepo_loss(&labeled(0.8), ratios, 1.0, 0.1).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        irepo_obeys_the_laws,
+        "irepo",
+        irepo(),
+        ["label_probs" => Unit],
+        [ShiftInvariant, LowerBound(0.0), ConvexInMargin, MarginShifts { beta: 0.1 }]
+    );
 }

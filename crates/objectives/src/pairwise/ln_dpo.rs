@@ -190,4 +190,22 @@ mod tests {
         let error = config.init().unwrap().forward(&PairBatch::new(spec_batch().policy().clone())).unwrap_err();
         assert!(error.to_string().starts_with("`ln_dpo` needs the reference"), "{error}");
     }
+
+    accordant_laws::pairwise_laws!(
+        ln_dpo_obeys_the_laws,
+        "ln_dpo",
+        LnDpoConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftInvariantPerToken,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            SwapDifferencePerToken(5.0),
+            LabelProbMixes,
+            MarginShiftsPerToken { beta: 5.0 }
+        ]
+    );
 }

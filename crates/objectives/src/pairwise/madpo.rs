@@ -341,4 +341,21 @@ mod tests {
         assert!(error.starts_with("`madpo` needs `reward_gaps`"), "{error}");
         assert_eq!(config.init().unwrap().columns(), [REWARD_GAPS]);
     }
+
+    accordant_laws::pairwise_laws!(
+        madpo_obeys_the_laws,
+        "madpo",
+        fixed(0.5).init().unwrap(),
+        ["reward_gaps" => Real(-2.0, 2.0)],
+        [ShiftInvariant, LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin,
+         MarginShifts { beta: 0.1 }]
+    );
+
+    accordant_laws::pairwise_laws!(
+        madpo_with_a_running_mean_obeys_the_laws,
+        "madpo with a running mean",
+        MadpoConfig::new().init().unwrap(),
+        ["reward_gaps" => Real(-2.0, 2.0)],
+        [BatchStatistics, LowerBound(0.0)]
+    );
 }

@@ -10,8 +10,11 @@ use accordant_ops::{check_domain, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
-    Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, dpo::dpo_loss, ipo::ipo_loss,
-    logistic_loss, sft::nll_losses,
+    Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta,
+    dpo::dpo_loss,
+    ipo::ipo_loss,
+    logistic_loss,
+    sft::{NllScope, NllTerm},
 };
 use crate::{Domain, Result, side::Column};
 
@@ -41,7 +44,7 @@ pub enum Plugin {
     /// CPO+: `h = β L_w − Δ_r β L_l`, and a likelihood term over the tokens of the chosen responses. No reference.
     Cpo {
         /// Weight of the likelihood term, finite and ≥ 0.
-        nll_coef: f64,
+        sft_weight: f64,
     },
 }
 
@@ -123,17 +126,20 @@ impl MaPpoConfig {
             Plugin::SimPo { gamma_beta_ratio: ratio } => {
                 check_domain(ratio.is_finite() && ratio >= 0.0, "gamma_beta_ratio", "finite and >= 0", ratio)?;
             }
-            Plugin::Cpo { nll_coef: coef } => {
-                check_domain(coef.is_finite() && coef >= 0.0, "nll_coef", "finite and >= 0", coef)?;
-            }
+            Plugin::Cpo { sft_weight } => likelihood(sft_weight).check()?,
             Plugin::Dpo | Plugin::Ipo { .. } => {}
         }
         Ok(MaPpo { config: self.clone() })
     }
 }
 
-/// The MaPPO objective; see [`mappo_loss`] and [`Plugin`]. Rewards are those of the method that the prior is put into.
-/// Label probabilities are refused: the prior gap says already how sure a label is.
+/// CPO's likelihood term.
+fn likelihood(weight: f64) -> NllTerm {
+    NllTerm { weight, scope: NllScope::ChosenCompletion }
+}
+
+/// The MaPPO objective; see [`mappo_loss`] and [`Plugin`]. Rewards are those of the method that the prior is put into; CPO+
+/// logs `nll`. Label probabilities are refused: the prior gap says already how sure a label is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaPpo {
     config: MaPpoConfig,
@@ -179,13 +185,17 @@ impl PairwiseObjective for MaPpo {
                 let h: Result<Tensor<1>> = margins(policy.means());
                 (logistic_loss(batch, h? - gamma_beta_ratio * beta, 0.0), rewards(policy.means()))
             }
-            Plugin::Cpo { nll_coef } => {
+            Plugin::Cpo { sft_weight } => {
                 let h: Result<Tensor<1>> = margins(policy.sums());
-                let nll = nll_losses(batch, "chosen", &policy.chosen, Length::TokenMean);
-                (logistic_loss(batch, h?, 0.0) + nll * nll_coef, rewards(policy.sums()))
+                let losses = logistic_loss(batch, h?, 0.0);
+                (likelihood(sft_weight).add(losses, batch, "mappo")?, rewards(policy.sums()))
             }
         };
-        Ok(PairOutput::with_rewards(losses, batch, rewards))
+        let output = PairOutput::with_rewards(losses, batch, rewards);
+        match plugin {
+            Plugin::Cpo { sft_weight } => likelihood(sft_weight).log(output, batch, "mappo"),
+            _ => Ok(output),
+        }
     }
 }
 
@@ -238,8 +248,9 @@ mod tests {
         assert!((loss(&ipo(Length::TokenMean), &gap(0.4)) - expected).abs() < 1e-11);
         assert!((loss(&ipo(Length::Sum), &gap(0.4)) - 3.8f64.powi(2)).abs() < 1e-11);
         // CPO+: 0.1 (−12 + 0.4 · 15) = −0.6, and twice 1.2 nats a token.
-        let cpo = with(Plugin::Cpo { nll_coef: 2.0 });
+        let cpo = with(Plugin::Cpo { sft_weight: 2.0 });
         assert!((loss(&cpo, &gap(0.4)) - (plain(-0.6) + 2.4)).abs() < 1e-12);
+        assert!((cpo.forward(&gap(0.4)).unwrap().means().mean("nll").unwrap() - 1.2).abs() < 1e-12);
         let rewards = |objective: &MaPpo| {
             let output = objective.forward(&gap(0.4)).unwrap();
             [column(&output.chosen_rewards)[0], column(&output.rejected_rewards)[0]]
@@ -298,10 +309,10 @@ mod tests {
         refused(MaPpoConfig::new().with_beta(0.0), "beta");
         for bad in [-0.1, f64::NAN, f64::INFINITY] {
             refused(MaPpoConfig::new().with_plugin(Plugin::SimPo { gamma_beta_ratio: bad }), "gamma_beta_ratio");
-            refused(MaPpoConfig::new().with_plugin(Plugin::Cpo { nll_coef: bad }), "nll_coef");
+            refused(MaPpoConfig::new().with_plugin(Plugin::Cpo { sft_weight: bad }), "sft_weight");
         }
         with(Plugin::SimPo { gamma_beta_ratio: 0.0 });
-        with(Plugin::Cpo { nll_coef: 0.0 });
+        with(Plugin::Cpo { sft_weight: 0.0 });
         assert_eq!(with(Plugin::Dpo).columns(), [PRIOR_GAPS]);
         let error = with(Plugin::Dpo).forward(&spec_batch()).unwrap_err().to_string();
         assert!(error.starts_with("`mappo` needs `prior_gaps`"), "{error}");
@@ -310,4 +321,38 @@ mod tests {
         assert_eq!(error, "`prior_gaps`: expected shape [1], got [2]");
         assert!(mappo_loss(&spec_batch(), values(&[1.0, 2.0]), tensor(&[1.0]), 1.0).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        mappo_obeys_the_laws,
+        "mappo",
+        with(Plugin::Dpo),
+        ["prior_gaps" => Unit],
+        [AtReference(2f64.ln()), LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin, NoHook("label_probs")]
+    );
+
+    accordant_laws::pairwise_laws!(
+        simpo_plus_obeys_the_laws,
+        "mappo in simpo",
+        with(Plugin::SimPo { gamma_beta_ratio: 0.5 }),
+        ["prior_gaps" => Unit],
+        [ReferenceFree, LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin,
+         NoHook("label_probs")]
+    );
+
+    accordant_laws::pairwise_laws!(
+        ipo_plus_obeys_the_laws,
+        "mappo in ipo",
+        with(Plugin::Ipo { length: Length::TokenMean }),
+        ["prior_gaps" => Unit],
+        [AtReference(25.0), LowerBound(0.0), ConvexInMargin, NoHook("label_probs")]
+    );
+
+    accordant_laws::pairwise_laws!(
+        cpo_plus_obeys_the_laws,
+        "mappo in cpo",
+        with(Plugin::Cpo { sft_weight: 1.0 }),
+        ["prior_gaps" => Unit],
+        [ReferenceFree, LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin,
+         NoHook("label_probs")]
+    );
 }

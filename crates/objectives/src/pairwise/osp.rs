@@ -381,4 +381,21 @@ mod tests {
         let probs = column(&self_label_probs(tensor(&[0.0, 3f64.ln()])));
         assert!((probs[0] - 0.5).abs() < 1e-12 && (probs[1] - 0.75).abs() < 1e-12);
     }
+
+    accordant_laws::pairwise_laws!(
+        osp_obeys_the_laws,
+        "osp",
+        with(OspTarget::LabelProbs),
+        ["label_probs" => Unit],
+        [ShiftInvariant, AtReference(2f64.ln()), LowerBound(0.0), ConvexInMargin, MarginShifts { beta: 0.1 }]
+    );
+
+    accordant_laws::pairwise_laws!(
+        osp_of_rewards_obeys_the_laws,
+        "osp of rewards",
+        with(OspTarget::RewardGaps { eta: 1.0 }),
+        ["reward_gaps" => Real(-2.0, 2.0)],
+        [ShiftInvariant, AtReference(2f64.ln()), LowerBound(0.0), ConvexInMargin, MarginShifts { beta: 0.1 },
+         NoHook("label_probs")]
+    );
 }

@@ -148,4 +148,12 @@ mod tests {
         let two = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(rebel_loss(&spec_batch(), two, tensor(&[1.0]), 1.0).is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        rebel_obeys_the_laws,
+        "rebel",
+        rebel(),
+        ["reward_gaps" => Real(-2.0, 2.0)],
+        [ShiftInvariant, LowerBound(0.0), ConvexInMargin, MarginShifts { beta: 0.1 }, NoHook("label_probs")]
+    );
 }

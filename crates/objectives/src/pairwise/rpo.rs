@@ -7,12 +7,12 @@
 //! **Deviations:** none. The coefficient and the reduction go together: TRL's `rpo_alpha` and the authors' released 0.2
 //! are of the mean over tokens, the 0.005 of the paper's appendix is of the sum.
 
-use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
-    Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, check_smoothing, dpo::dpo_loss,
-    sft::nll_losses,
+    Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, check_smoothing,
+    dpo::dpo_loss,
+    sft::{NllScope, NllTerm, nll_losses},
 };
 use crate::Result;
 
@@ -28,7 +28,7 @@ use crate::Result;
 /// # Shapes
 /// `ratios`: two `[n]` of summed log-ratios in nats; the result is `[n]`.
 ///
-/// `beta` > 0, `label_smoothing` in `[0, 0.5)`, `nll_coef` (η) ≥ 0. Policy = reference gives ln 2 and the likelihood.
+/// `beta` > 0, `label_smoothing` in `[0, 0.5)`, `sft_weight` (η) ≥ 0. Policy = reference gives ln 2 and the likelihood.
 ///
 /// # Errors
 /// A shape error when there is not one log-ratio for each response of `batch`.
@@ -57,11 +57,11 @@ pub fn rpo_loss(
     ratios: PairValues,
     beta: f64,
     label_smoothing: f64,
-    nll_coef: f64,
+    sft_weight: f64,
     reduction: Length,
 ) -> Result<Tensor<1>> {
     let nll = nll_losses(batch, "chosen", &batch.policy().chosen, reduction);
-    Ok(dpo_loss(batch, ratios, beta, label_smoothing)? + nll * nll_coef)
+    Ok(dpo_loss(batch, ratios, beta, label_smoothing)? + nll * sft_weight)
 }
 
 /// Configuration of [`Rpo`].
@@ -72,7 +72,7 @@ pub struct RpoConfig {
     pub beta: f64,
     /// Weight η of the likelihood, finite and ≥ 0. 0.2: the authors' released script, for the mean over tokens.
     #[config(default = 0.2)]
-    pub nll_coef: f64,
+    pub sft_weight: f64,
     /// Mean over tokens or sum over each response. `TokenMean`: the authors' released script, TRL and Llama 3.
     #[config(default = "Length::TokenMean")]
     pub reduction: Length,
@@ -88,14 +88,18 @@ impl RpoConfig {
     /// A domain error naming the field.
     pub fn init(&self) -> Result<Rpo> {
         check_beta(self.beta)?;
-        let coef = self.nll_coef;
-        check_domain(coef.is_finite() && coef >= 0.0, "nll_coef", "finite and >= 0", coef)?;
+        self.nll().check()?;
         check_smoothing(self.label_smoothing)?;
         Ok(Rpo { config: self.clone() })
     }
+
+    fn nll(&self) -> NllTerm {
+        NllTerm { weight: self.sft_weight, scope: NllScope::ChosenCompletion }
+    }
 }
 
-/// The RPO objective; see [`rpo_loss`]. Logs `nll/chosen`, in nats a token.
+/// The RPO objective; see [`rpo_loss`]. Logs `nll`, in nats a token, unless its
+/// weight is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rpo {
     config: RpoConfig,
@@ -110,11 +114,9 @@ pub const METHOD: Method = Method {
 
 impl PairwiseObjective for Rpo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
-        let RpoConfig { beta, nll_coef, reduction, label_smoothing } = self.config;
-        let losses = rpo_loss(batch, batch.log_ratios("rpo")?, beta, label_smoothing, nll_coef, reduction)?;
-        let chosen = &batch.policy().chosen;
-        let tokens = chosen.count.clone() * batch.weights();
-        PairOutput::new(losses, batch, beta).with_weighted_metric("nll/chosen", -chosen.mean.clone(), tokens)
+        let RpoConfig { beta, sft_weight, reduction, label_smoothing } = self.config;
+        let losses = rpo_loss(batch, batch.log_ratios("rpo")?, beta, label_smoothing, sft_weight, reduction)?;
+        self.config.nll().log(PairOutput::new(losses, batch, beta), batch, "rpo")
     }
 }
 
@@ -139,7 +141,7 @@ mod tests {
     fn values_by_hand() {
         // 12 nats over 10 tokens: 0.2 · 1.2 more than DPO.
         assert!((loss(RpoConfig::new(), &spec_batch()) - 0.8609570478).abs() < 1e-10);
-        let sum = RpoConfig::new().with_reduction(Length::Sum).with_nll_coef(0.005);
+        let sum = RpoConfig::new().with_reduction(Length::Sum).with_sft_weight(0.005);
         assert!((loss(sum, &spec_batch()) - (DPO + 0.06)).abs() < 1e-10);
         assert!((loss(RpoConfig::new().with_label_smoothing(0.1), &spec_batch()) - 0.8759570478).abs() < 1e-10);
         let output = RpoConfig::new().init().unwrap().forward(&spec_batch()).unwrap();
@@ -157,7 +159,7 @@ mod tests {
     #[test]
     fn coefficient_zero_is_dpo() {
         let dpo = column(&DpoConfig::new().init().unwrap().forward(&spec_batch()).unwrap().losses);
-        assert_eq!(loss(RpoConfig::new().with_nll_coef(0.0), &spec_batch()), dpo[0]);
+        assert_eq!(loss(RpoConfig::new().with_sft_weight(0.0), &spec_batch()), dpo[0]);
     }
 
     #[test]
@@ -176,19 +178,21 @@ mod tests {
         let pairs = PairLogps::new(side(&[-2.0, -6.0], &[1.0, 3.0]), side(&[-1.0, -1.0], &[1.0, 1.0])).unwrap();
         let batch = PairBatch::new(pairs.clone()).with_reference(pairs).unwrap();
         let batch = batch.with_weights(tensor(&[1.0, 3.0])).unwrap();
-        let output = RpoConfig::new().with_nll_coef(1.0).init().unwrap().forward(&batch).unwrap();
+        let output = RpoConfig::new().with_sft_weight(1.0).init().unwrap().forward(&batch).unwrap();
         // (2 + 3·6) nats over (1 + 3·3) tokens.
         let loss = column(&output.reduce().unwrap().loss)[0];
         assert!((loss - (2f64.ln() + 2.0)).abs() < 1e-12, "{loss}");
-        assert_eq!(output.means().mean("nll/chosen"), Some(2.0));
-        let (values, weights) = output.metric("nll/chosen").unwrap();
-        assert_eq!((column(values), column(weights)), (vec![2.0, 2.0], vec![1.0, 9.0]));
+        assert_eq!(output.means().mean("nll"), Some(2.0));
+        let (values, weights) = output.metric("nll").unwrap();
+        assert_eq!((column(values), column(weights)), (vec![2.0, 2.0], vec![1.0, 3.0]));
+        let silent = RpoConfig::new().with_sft_weight(0.0).init().unwrap();
+        assert_eq!(silent.forward(&batch).unwrap().means().mean("nll"), None);
     }
 
     #[test]
     fn senseless_settings_are_refused_by_name() {
         let config = RpoConfig::new();
-        assert_eq!((config.beta, config.nll_coef, config.label_smoothing), (0.1, 0.2, 0.0));
+        assert_eq!((config.beta, config.sft_weight, config.label_smoothing), (0.1, 0.2, 0.0));
         assert_eq!(config.reduction, Length::TokenMean);
         let refused = |config: RpoConfig, field: &str| {
             let error = config.init().unwrap_err().to_string();
@@ -197,9 +201,17 @@ mod tests {
         refused(RpoConfig::new().with_beta(0.0), "beta");
         refused(RpoConfig::new().with_label_smoothing(0.5), "label_smoothing");
         for bad in [-0.1, f64::NAN, f64::INFINITY] {
-            refused(RpoConfig::new().with_nll_coef(bad), "nll_coef");
+            refused(RpoConfig::new().with_sft_weight(bad), "sft_weight");
         }
         let error = config.init().unwrap().forward(&PairBatch::new(spec_batch().policy().clone())).unwrap_err();
         assert!(error.to_string().starts_with("`rpo` needs the reference"), "{error}");
     }
+
+    accordant_laws::pairwise_laws!(
+        rpo_obeys_the_laws,
+        "rpo",
+        RpoConfig::new().init().unwrap(),
+        [],
+        [LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin]
+    );
 }
