@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use accordant_ops::{Means, check_shape};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData, Transaction};
 
 use crate::Result;
 
@@ -75,27 +75,29 @@ impl Metrics {
         mut item: impl FnMut(&[f64; N]) -> bool,
     ) {
         let own = self.0.iter().flat_map(|metric| [&metric.values, &metric.weights]);
-        // burn panics at two dtypes in one stack.
-        let dtype = family[0].dtype();
-        let columns: Vec<_> = family.into_iter().chain(own).map(|column| column.clone().detach().cast(dtype)).collect();
-        let width = columns.len();
-        let rows: TensorData = Tensor::stack::<2>(columns, 1).into_data().convert::<f64>();
+        let columns = columns(family.into_iter().chain(own));
+        let (family, own) = columns.split_at(N);
         // Summed here and named once: names cost more than numbers.
-        let mut sums = vec![(0.0, 0.0); self.0.len()];
-        for row in rows.as_slice::<f64>().expect("converted to f64").chunks_exact(width) {
-            let Some((family, own)) = row.split_first_chunk::<N>() else { continue };
-            if !item(family) {
-                continue;
-            }
-            for ((sum, count), metric) in sums.iter_mut().zip(own.chunks_exact(2)) {
-                *sum += metric[0] * metric[1];
-                *count += metric[1];
-            }
-        }
-        for (metric, (sum, count)) in self.0.iter().zip(sums) {
+        let counts: Vec<bool> =
+            (0..family.first().map_or(0, Vec::len)).map(|row| item(&std::array::from_fn(|i| family[i][row]))).collect();
+        for (metric, own) in self.0.iter().zip(own.chunks_exact(2)) {
+            let rows = own[0].iter().zip(&own[1]).zip(&counts).filter(|(_, counts)| **counts);
+            let sum = |(sum, count), ((value, weight), _): ((&f64, &f64), _)| (sum + value * weight, count + weight);
+            let (sum, count) = rows.fold((0.0, 0.0), sum);
             means.add(&metric.name, sum, count);
         }
     }
+}
+
+/// The numbers of every column in f64, with one read of the device.
+fn columns<'a>(columns: impl Iterator<Item = &'a Tensor<1>>) -> Vec<Vec<f64>> {
+    let wide = |data: TensorData| match data.dtype() {
+        // The usual one, without a detour over single elements.
+        DType::F32 => data.as_slice::<f32>().expect("of this dtype").iter().copied().map(f64::from).collect(),
+        _ => data.convert::<f64>().try_into_vec::<f64>().expect("converted to f64"),
+    };
+    let read = columns.fold(Transaction::default(), |read, column| read.register(column.clone().inner()));
+    read.execute().into_iter().map(wide).collect()
 }
 
 /// 1 for each item of weight > 0, 0 for the others.

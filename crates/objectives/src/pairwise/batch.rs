@@ -424,12 +424,13 @@ impl PairBatch {
     }
 
     pub(super) fn known_log_ratios(&self) -> Option<PairValues> {
-        let reference = self.reference.as_ref()?;
-        let ratio = |policy: &SequenceLogps, reference: &SequenceLogps| policy.sum.clone() - reference.sum.clone();
-        Some(PairValues {
-            chosen: ratio(&self.policy.chosen, &reference.chosen),
-            rejected: ratio(&self.policy.rejected, &reference.rejected),
-        })
+        self.less_reference(self.policy.sums())
+    }
+
+    /// Summed log-probabilities less the reference's.
+    pub(super) fn less_reference(&self, sums: PairValues) -> Option<PairValues> {
+        let reference = self.reference.as_ref()?.sums();
+        Some(PairValues { chosen: sums.chosen - reference.chosen, rejected: sums.rejected - reference.rejected })
     }
 
     /// Checks that there is one number for each response.

@@ -27,14 +27,16 @@ pub struct PairOutput {
     pub chosen_logps: Tensor<1>,
     /// Summed log-probabilities of the rejected responses under the policy.
     pub rejected_logps: Tensor<1>,
-    chosen_log_ratios: Option<Tensor<1>>,
+    reference_chosen_logps: Option<Tensor<1>>,
     metrics: Metrics,
 }
 
 impl PairOutput {
     /// Losses with the rewards `beta · d` of a batch, or `beta · L` where it has no reference.
     pub fn new(losses: Tensor<1>, batch: &PairBatch, beta: f64) -> Self {
-        let values = batch.known_log_ratios().unwrap_or_else(|| batch.policy().sums());
+        // Constants, of which nothing is recorded for a backward pass.
+        let sums = batch.policy().sums().map(Tensor::detach);
+        let values = batch.less_reference(sums.clone()).unwrap_or(sums);
         Self::with_rewards(losses, batch, values.map(|value| batch.times_beta(value, beta)))
     }
 
@@ -48,7 +50,7 @@ impl PairOutput {
             rejected_rewards: rewards.rejected.detach(),
             chosen_logps: policy.chosen.sum.clone().detach(),
             rejected_logps: policy.rejected.sum.clone().detach(),
-            chosen_log_ratios: batch.known_log_ratios().map(|ratios| ratios.chosen.detach()),
+            reference_chosen_logps: batch.reference().map(|reference| reference.chosen.sum.clone()),
             metrics: Metrics::default(),
         }
     }
@@ -128,10 +130,9 @@ impl PairOutput {
     /// than under the reference. Only the loss is weighted. `frac_skipped` is the share of all pairs that has weight 0:
     /// an empty side, or none given. Reads the device once; sums run in f64.
     pub fn means(&self) -> Means {
-        // A method without a reference has no log-ratio; a zero is no displacement.
-        let log_ratios = self.chosen_log_ratios.clone().unwrap_or_else(|| self.losses.zeros_like());
         let family = [
-            &log_ratios,
+            // Without a reference nothing is displaced.
+            self.reference_chosen_logps.as_ref().unwrap_or(&self.chosen_logps),
             &self.losses,
             &self.weights,
             &self.chosen_rewards,
@@ -144,7 +145,7 @@ impl PairOutput {
         self.metrics.read(
             family,
             &mut means,
-            |&[log_ratio, loss, weight, chosen, rejected, chosen_logp, rejected_logp]| {
+            |&[reference_logp, loss, weight, chosen, rejected, chosen_logp, rejected_logp]| {
                 pairs += 1.0;
                 if weight <= 0.0 {
                     return false;
@@ -152,7 +153,7 @@ impl PairOutput {
                 kept += 1.0;
                 let tie = f64::from(chosen == rejected);
                 let accuracy = f64::from(chosen > rejected) + 0.5 * tie;
-                let down = f64::from(log_ratio < 0.0);
+                let down = f64::from(chosen_logp < reference_logp);
                 let items = [loss * weight, weight, chosen, rejected, accuracy, tie, chosen_logp, rejected_logp, down];
                 sums.iter_mut().zip(items).for_each(|(sum, item)| *sum += item);
                 true
@@ -168,7 +169,7 @@ impl PairOutput {
         means.add("rewards/ties", ties, kept);
         means.add("logps/chosen", chosen_logp, kept);
         means.add("logps/rejected", rejected_logp, kept);
-        if self.chosen_log_ratios.is_some() {
+        if self.reference_chosen_logps.is_some() {
             means.add("frac_chosen_logp_down", down, kept);
         }
         means
@@ -180,5 +181,44 @@ fn scaled(losses: Tensor<1>, batch: &PairBatch) -> Tensor<1> {
     match batch.scales() {
         Some(scales) => losses * scales.clone(),
         None => losses,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::FloatDType;
+
+    use super::*;
+    use crate::pairwise::tests::tensor;
+
+    #[test]
+    fn a_pair_of_weight_0_is_logged_nowhere_whatever_the_dtype() {
+        for dtype in [FloatDType::F64, FloatDType::F32, FloatDType::BF16, FloatDType::F16] {
+            let column = |values: [f64; 3]| tensor(&values).autodiff().cast(dtype);
+            let output = PairOutput {
+                losses: column([1.0, f64::NAN, 4.0]),
+                weights: column([1.0, 0.0, 2.0]),
+                chosen_rewards: column([1.0, 9.0, 0.0]),
+                rejected_rewards: column([0.0, 0.0, 0.0]),
+                chosen_logps: column([-2.0, -9.0, -1.0]),
+                rejected_logps: column([-1.0, f64::NEG_INFINITY, -3.0]),
+                reference_chosen_logps: Some(column([-1.0, -8.0, -1.0])),
+                metrics: Metrics::default(),
+            };
+            let tokens = column([1.0, 5.0, 3.0]);
+            let means = output.with_weighted_metric("own", column([1.0, f64::NAN, 4.0]), tokens).unwrap().means();
+            for (name, expected) in [
+                ("frac_skipped", 1.0 / 3.0),
+                ("loss", 3.0), // (1·1 + 2·4) / 3
+                ("rewards/chosen", 0.5),
+                ("rewards/accuracies", 0.75), // one right, one tie
+                ("logps/chosen", -1.5),
+                ("logps/rejected", -2.0),
+                ("frac_chosen_logp_down", 0.5),
+                ("own", 3.25), // (1·1 + 3·4) / 4
+            ] {
+                assert_eq!(means.mean(name), Some(expected), "{name}, {dtype:?}");
+            }
+        }
     }
 }
