@@ -1,57 +1,224 @@
-//! What a pairwise objective costs: forward and backward on 4096 pairs, with and without the metrics, against the loss
-//! written out naively. `cargo bench --bench pairwise`
+//! What a pairwise objective costs: forward and backward on 4096 pairs, without and with its metrics, beside the loss
+//! written out naively, and beside TRL's own losses with theirs. `cargo bench --bench pairwise`
+//!
+//! Every round measures everything once, a few repetitions each, so that a noisy machine is noisy for all; the table has
+//! medians over the rounds. `-- --python python3` starts `benches/peers/pairwise.py` as the peer: an interpreter with TRL.
+
+use std::{
+    hint::black_box,
+    io::{BufRead, BufReader, Write},
+    process::{ChildStdin, ChildStdout, Command, Stdio},
+    time::Instant,
+};
 
 use accordant::{
     objectives::{
-        Options,
-        pairwise::{PairBatch, PairLogps, methods},
+        Options, State,
+        pairwise::{PairBatch, PairLogps, PairwiseObjective, methods},
+        side::Domain,
     },
     ops::SequenceLogps,
 };
-use burn::tensor::{Device, Tensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor, activation::sigmoid};
+use clap::Parser;
+use serde_json::{Value, json};
 
 const PAIRS: usize = 4096;
 
-/// Log-probabilities between -50 and 0, from a fixed rule.
-fn logps(shift: usize, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = (0..PAIRS).map(|i| -(((i * 7919 + shift * 104_729) % 5000) as f32) / 100.0).collect();
-    Tensor::from_floats(values.as_slice(), device)
+/// What TRL calls a method, where its loss function has it; the others are compared with its `sigmoid`, which is DPO.
+const IN_TRL: [(&str, &str); 14] = [
+    ("aot", "aot"),
+    ("apo_down", "apo_down"),
+    ("apo_zero", "apo_zero"),
+    ("bco_pair", "bco_pair"),
+    ("discopop", "discopop"),
+    ("exo", "exo_pair"),
+    ("f_dpo", "js_divergence"),
+    ("hinge", "hinge"),
+    ("ipo", "ipo"),
+    ("ln_dpo", "sigmoid_norm"),
+    ("nca", "nca_pair"),
+    ("robust_dpo", "robust"),
+    ("sft", "sft"),
+    ("sppo", "sppo_hard"),
+];
+
+/// The cost of pairwise objectives.
+#[derive(Parser)]
+struct Arguments {
+    /// An interpreter with TRL, to measure beside.
+    #[arg(long)]
+    python: Option<String>,
+    /// Only methods whose name contains this.
+    filter: Option<String>,
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Repetitions of a round.
+    #[arg(long, default_value_t = 20)]
+    repeats: usize,
+    /// What `cargo bench` says to every bench.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-fn pairwise(criterion: &mut Criterion) {
-    let device = Device::flex().autodiff();
-    let counts = Tensor::<1>::ones([PAIRS], &device) * 20.0;
-    let side = |sum| SequenceLogps::new(sum, counts.clone()).expect("equal lengths");
-    let reference = PairLogps::new(side(logps(3, &device)), side(logps(4, &device))).expect("equal lengths");
-    let policy = || (logps(1, &device).require_grad(), logps(2, &device).require_grad());
+/// Numbers between 0 and 1, from a fixed rule.
+fn noise(seed: usize) -> impl Iterator<Item = f32> {
+    (0..PAIRS).map(move |i| ((i * 7919 + seed * 104_729) % 5000) as f32 / 5000.0)
+}
 
-    let mut group = criterion.benchmark_group("4096 pairs, forward and backward");
-    group.bench_function("naive DPO: -log(sigmoid(h))", |bencher| {
-        bencher.iter(|| {
-            let (chosen, rejected) = policy();
-            let h = (chosen - reference.chosen.sum.clone() - rejected + reference.rejected.sum.clone()) * 0.1;
-            burn::tensor::activation::sigmoid(h).log().neg().mean().backward()
-        });
+fn column(seed: usize, number: impl Fn(f32) -> f32, device: &Device) -> Tensor<1> {
+    Tensor::from_floats(noise(seed).map(number).collect::<Vec<_>>().as_slice(), device)
+}
+
+/// Log-probabilities between -50 and 0.
+fn logps(seed: usize, device: &Device) -> Tensor<1> {
+    column(seed, |x| -50.0 * x, device)
+}
+
+fn side(sum: Tensor<1>) -> Result<SequenceLogps> {
+    let count = sum.ones_like().detach() * 20.0;
+    Ok(SequenceLogps::new(sum, count)?)
+}
+
+/// A batch with all that a method declares, whose leaves are there already.
+fn batch(objective: &dyn PairwiseObjective, device: &Device) -> Result<PairBatch> {
+    let leaf = |seed| side(logps(seed, device).require_grad());
+    let mut batch = PairBatch::new(PairLogps::new(leaf(1)?, leaf(2)?)?);
+    batch = batch.with_reference(PairLogps::new(side(logps(3, device))?, side(logps(4, device))?)?)?;
+    for (i, declared) in objective.columns().into_iter().enumerate() {
+        let number = |x: f32| match declared.domain {
+            Domain::Real => 4.0 * x - 2.0,
+            Domain::Unit => x,
+            Domain::Binary => x.round(),
+            Domain::Id => (8.0 * x).floor(),
+        };
+        batch = batch.with_column(declared, column(5 + i, number, device))?;
+    }
+    for (i, extra) in objective.extras().into_iter().enumerate() {
+        let reference = extra.needs_reference.then(|| side(logps(50 + i, device))).transpose()?;
+        batch = batch.with_extra(extra, leaf(90 + i)?, reference)?;
+    }
+    let mut state = State::default();
+    objective.observe(&mut state, &batch)?;
+    Ok(batch.with_state(state))
+}
+
+/// One thing that is measured: microseconds of each repetition.
+struct Case<'a> {
+    name: String,
+    run: Box<dyn Fn() -> Result<()> + 'a>,
+    micros: Vec<f64>,
+}
+
+impl<'a> Case<'a> {
+    fn new(name: &str, run: impl Fn() -> Result<()> + 'a) -> Self {
+        Self { name: name.to_owned(), run: Box::new(run), micros: Vec::new() }
+    }
+
+    fn measure(&mut self, repeats: usize) -> Result<()> {
+        for i in 0..repeats + 3 {
+            let start = Instant::now();
+            (self.run)()?;
+            // The first ones warm up.
+            if i >= 3 {
+                self.micros.push(1e6 * start.elapsed().as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// TRL in a process of its own.
+struct Peer {
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(python: &str) -> Result<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pairwise.py");
+        let mut command = Command::new(python);
+        let child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = child.with_context(|| format!("{python} {script}"))?;
+        let to = child.stdin.context("the peer's input")?;
+        Ok(Self { to, from: BufReader::new(child.stdout.context("the peer's output")?) })
+    }
+
+    /// Microseconds of each repetition, by loss.
+    fn ask(&mut self, repeats: usize) -> Result<Vec<(String, Vec<f64>)>> {
+        writeln!(self.to, "{}", json!({"pairs": PAIRS, "repeats": repeats}))?;
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        let answer: Value = serde_json::from_str(&line).context("the peer's answer")?;
+        let losses = answer.as_object().context("losses")?.iter();
+        let micros = |seconds: &Value| -> Option<Vec<f64>> {
+            seconds.as_array()?.iter().map(|seconds| Some(1e6 * seconds.as_f64()?)).collect()
+        };
+        losses.map(|(loss, seconds)| Ok((loss.clone(), micros(seconds).context("seconds")?))).collect()
+    }
+}
+
+fn naive_dpo(batch: &PairBatch) -> Result<()> {
+    let reference = batch.reference().context("a reference")?.sums();
+    let h = (batch.policy().sums().difference() - reference.difference()) * 0.1;
+    black_box(sigmoid(h).log().neg().mean().backward());
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let device = Device::flex().autodiff();
+    let wanted = |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let built = methods().iter().filter(|method| wanted(method.name)).map(|method| {
+        let objective = (method.build)(&Options::new())?;
+        let batch = batch(&*objective, &device)?;
+        Ok((method.name, objective, batch))
     });
-    for method in methods() {
-        let objective = (method.build)(&Options::new()).expect("defaults are valid");
+    let built = built.collect::<Result<Vec<_>>>()?;
+    let given = PairLogps::new(side(logps(1, &device).require_grad())?, side(logps(2, &device).require_grad())?)?;
+    let constant = PairLogps::new(side(logps(3, &device))?, side(logps(4, &device))?)?;
+    let plain = PairBatch::new(given).with_reference(constant)?;
+
+    let mut cases = vec![Case::new("naive DPO, -log(sigmoid(h))", || naive_dpo(&plain))];
+    for (name, objective, batch) in &built {
         for metrics in [false, true] {
-            let name = format!("{}{}", method.name, if metrics { " with metrics" } else { "" });
-            group.bench_function(name, |bencher| {
-                bencher.iter(|| {
-                    let (chosen, rejected) = policy();
-                    let batch = PairBatch::new(PairLogps::new(side(chosen), side(rejected)).expect("equal lengths"));
-                    let batch = batch.with_reference(reference.clone()).expect("equal lengths");
-                    let output = objective.forward(&batch).expect("a complete batch");
-                    let means = metrics.then(|| output.means());
-                    (output.reduce().expect("a complete output").loss.backward(), means)
-                });
-            });
+            cases.push(Case::new(name, move || {
+                let output = objective.forward(batch)?;
+                let means = metrics.then(|| output.means());
+                black_box((output.reduce()?.loss.backward(), means));
+                Ok(())
+            }));
         }
     }
-    group.finish();
-}
+    let mut peer = arguments.python.as_deref().map(Peer::start).transpose()?;
+    let mut trl: Vec<(String, Vec<f64>)> = Vec::new();
+    for _ in 0..arguments.rounds {
+        for case in &mut cases {
+            case.measure(arguments.repeats)?;
+        }
+        for (loss, micros) in peer.as_mut().map(|peer| peer.ask(arguments.repeats)).transpose()?.unwrap_or_default() {
+            match trl.iter_mut().find(|(name, _)| *name == loss) {
+                Some((_, all)) => all.extend(micros),
+                None => trl.push((loss, micros)),
+            }
+        }
+    }
 
-criterion_group!(benches, pairwise);
-criterion_main!(benches);
+    let mut rows = cases.into_iter().map(|case| (case.name, median(case.micros)));
+    let (name, naive) = rows.next().context("the naive loss")?;
+    println!("{PAIRS} pairs, forward and backward, in µs\n\n{name}: {naive:.0}\n");
+    println!("{:<24} {:>7} {:>9} {:>13} {:>9}  TRL's", "", "loss", "to naive", "with metrics", "to TRL");
+    while let (Some((name, loss)), Some((_, whole))) = (rows.next(), rows.next()) {
+        let theirs = IN_TRL.iter().find(|(ours, _)| *ours == name).map_or("sigmoid", |(_, theirs)| theirs);
+        let peer = trl.iter().find(|(loss, _)| loss == theirs).map(|(_, micros)| median(micros.clone()));
+        let beside = peer.map_or_else(String::new, |peer| format!("{:>9.2}  {theirs} {peer:.0}", whole / peer));
+        println!("{name:<24} {loss:>7.0} {:>9.2} {whole:>13.0} {beside}", loss / naive);
+    }
+    Ok(())
+}
