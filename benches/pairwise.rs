@@ -13,9 +13,8 @@ use std::{
 
 use accordant::{
     objectives::{
-        Options, State,
-        pairwise::{PairBatch, PairLogps, PairwiseObjective, methods},
-        side::Domain,
+        Column, Domain, Options, State,
+        pairwise::{Extra, PairBatch, PairLogps, PairwiseObjective, build, methods},
     },
     ops::SequenceLogps,
 };
@@ -76,32 +75,62 @@ fn logps(seed: usize, device: &Device) -> Tensor<1> {
     column(seed, |x| -50.0 * x, device)
 }
 
-fn side(sum: Tensor<1>) -> Result<SequenceLogps> {
-    let count = sum.ones_like().detach() * 20.0;
-    Ok(SequenceLogps::new(sum, count)?)
+/// What a batch is made of; making it is measured too, since a graph serves one backward pass.
+struct Inputs {
+    policy: [Tensor<1>; 2],
+    reference: PairLogps,
+    columns: Vec<(Column, Tensor<1>)>,
+    extras: Vec<(Extra, Tensor<1>, Option<SequenceLogps>)>,
+    counts: Tensor<1>,
+    state: State,
 }
 
-/// A batch with all that a method declares, whose leaves are there already.
-fn batch(objective: &dyn PairwiseObjective, device: &Device) -> Result<PairBatch> {
-    let leaf = |seed| side(logps(seed, device).require_grad());
-    let mut batch = PairBatch::new(PairLogps::new(leaf(1)?, leaf(2)?)?);
-    batch = batch.with_reference(PairLogps::new(side(logps(3, device))?, side(logps(4, device))?)?)?;
-    for (i, declared) in objective.columns().into_iter().enumerate() {
-        let number = |x: f32| match declared.domain {
-            Domain::Real => 4.0 * x - 2.0,
-            Domain::Unit => x,
-            Domain::Binary => x.round(),
-            Domain::Id => (8.0 * x).floor(),
+impl Inputs {
+    /// All that a method declares.
+    fn new(objective: &dyn PairwiseObjective, device: &Device) -> Result<Self> {
+        let counts = Tensor::ones([PAIRS], device) * 20.0;
+        let leaf = |seed| logps(seed, device).require_grad();
+        let constant = |seed| SequenceLogps::new(logps(seed, device), counts.clone());
+        let values = |(i, declared): (usize, Column)| {
+            let number = |x: f32| match declared.domain {
+                Domain::Real => 4.0 * x - 2.0,
+                Domain::Unit => x,
+                Domain::Binary => x.round(),
+                Domain::Id => (8.0 * x).floor(),
+            };
+            (declared, column(5 + i, number, device))
         };
-        batch = batch.with_column(declared, column(5 + i, number, device))?;
+        let extra = |(i, extra): (usize, Extra)| {
+            let reference = extra.needs_reference.then(|| constant(50 + i)).transpose()?;
+            Ok((extra, leaf(90 + i), reference))
+        };
+        let mut inputs = Self {
+            policy: [leaf(1), leaf(2)],
+            reference: PairLogps::new(constant(3)?, constant(4)?)?,
+            columns: objective.columns().into_iter().enumerate().map(values).collect(),
+            extras: objective.extras().into_iter().enumerate().map(extra).collect::<Result<_>>()?,
+            counts,
+            state: State::default(),
+        };
+        let mut state = State::default();
+        objective.observe(&mut state, &inputs.batch()?)?;
+        inputs.state = state;
+        Ok(inputs)
     }
-    for (i, extra) in objective.extras().into_iter().enumerate() {
-        let reference = extra.needs_reference.then(|| side(logps(50 + i, device))).transpose()?;
-        batch = batch.with_extra(extra, leaf(90 + i)?, reference)?;
+
+    fn batch(&self) -> Result<PairBatch> {
+        let side = |sum: &Tensor<1>| SequenceLogps::new(sum.clone(), self.counts.clone());
+        let [chosen, rejected] = &self.policy;
+        let mut batch = PairBatch::new(PairLogps::new(side(chosen)?, side(rejected)?)?);
+        batch = batch.with_reference(self.reference.clone())?;
+        for (declared, values) in &self.columns {
+            batch = batch.with_column(*declared, values.clone())?;
+        }
+        for (extra, policy, reference) in &self.extras {
+            batch = batch.with_extra(*extra, side(policy)?, reference.clone())?;
+        }
+        Ok(batch.with_state(self.state.clone()))
     }
-    let mut state = State::default();
-    objective.observe(&mut state, &batch)?;
-    Ok(batch.with_state(state))
 }
 
 /// One thing that is measured: microseconds of each repetition.
@@ -164,9 +193,10 @@ impl Peer {
     }
 }
 
-fn naive_dpo(batch: &PairBatch) -> Result<()> {
-    let reference = batch.reference().context("a reference")?.sums();
-    let h = (batch.policy().sums().difference() - reference.difference()) * 0.1;
+/// DPO written out, on tensors.
+fn naive_dpo(inputs: &Inputs) -> Result<()> {
+    let [chosen, rejected] = inputs.policy.clone();
+    let h = (chosen - inputs.reference.chosen.sum.clone() - rejected + inputs.reference.rejected.sum.clone()) * 0.1;
     black_box(sigmoid(h).log().neg().mean().backward());
     Ok(())
 }
@@ -177,19 +207,17 @@ fn main() -> Result<()> {
     let wanted = |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let built = methods().iter().filter(|method| wanted(method.name)).map(|method| {
         let objective = (method.build)(&Options::new())?;
-        let batch = batch(&*objective, &device)?;
-        Ok((method.name, objective, batch))
+        let inputs = Inputs::new(&*objective, &device)?;
+        Ok((method.name, objective, inputs))
     });
     let built = built.collect::<Result<Vec<_>>>()?;
-    let given = PairLogps::new(side(logps(1, &device).require_grad())?, side(logps(2, &device).require_grad())?)?;
-    let constant = PairLogps::new(side(logps(3, &device))?, side(logps(4, &device))?)?;
-    let plain = PairBatch::new(given).with_reference(constant)?;
+    let plain = Inputs::new(&*build("dpo", &Options::new())?, &device)?;
 
     let mut cases = vec![Case::new("naive DPO, -log(sigmoid(h))", || naive_dpo(&plain))];
-    for (name, objective, batch) in &built {
+    for (name, objective, inputs) in &built {
         for metrics in [false, true] {
             cases.push(Case::new(name, move || {
-                let output = objective.forward(batch)?;
+                let output = objective.forward(&inputs.batch()?)?;
                 let means = metrics.then(|| output.means());
                 black_box((output.reduce()?.loss.backward(), means));
                 Ok(())
