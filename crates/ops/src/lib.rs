@@ -22,8 +22,8 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `flex`, `ndarray` | the custom operations of [`selected`] on that backend, which it turns on in burn | no |
-//! | `wgpu`, `cuda`, `rocm` | the same as CubeCL kernels; with `wgpu`, burn's `vulkan`, `metal` and `webgpu` too | no |
+//! | `flex`, `ndarray` | the custom operations of [`selected`] on that backend, which it turns on in burn; with `flex`, [`stable`] in one pass | no |
+//! | `wgpu`, `cuda`, `rocm` | those of [`selected`] as CubeCL kernels; with `wgpu`, burn's `vulkan`, `metal` and `webgpu` too | no |
 
 #[cfg_attr(feature = "ndarray", allow(deprecated, reason = "burn still ships it as a second opinion on the CPU"))]
 #[cfg_attr(
