@@ -5,7 +5,9 @@
 
 use burn::tensor::Tensor;
 
-use super::{PairBatch, PairOutput, PairValues, PairwiseObjective, Score, batch::Extra, check_beta};
+use super::{
+    PairBatch, PairOutput, PairValues, PairwiseObjective, Score, batch::Extra, check_beta, f_dpo::exponent_max,
+};
 use crate::{Result, State, side::Column};
 use accordant_ops::check_domain;
 
@@ -13,6 +15,12 @@ use accordant_ops::check_domain;
 pub trait MarginLoss: std::fmt::Debug + Send + Sync {
     /// `f(h)`, `[n]` to `[n]`.
     fn loss(&self, h: Tensor<1>) -> Tensor<1>;
+
+    /// `k` where the loss grows like `|h|ᵏ`. The exponents of a score are capped at the `k`-th part of what the dtype can
+    /// take, so that the loss of the largest score is still a number.
+    fn degree(&self) -> f64 {
+        1.0
+    }
 
     /// The loss of `h` under the batch's margins and label probabilities; see [`PairBatch::margin_losses`]. To be
     /// replaced where a form with one evaluation is exact.
@@ -120,7 +128,8 @@ impl Composed {
         Ok(self)
     }
 
-    /// Caps the exponents of a divergence; see [`super::f_dpo::Divergence::score`].
+    /// Caps the exponents of a divergence; see [`super::f_dpo::Divergence::score`]. Without it, at
+    /// [`exponent_max`](accordant_ops::stable::exponent_max) of the dtype over [`MarginLoss::degree`].
     ///
     /// # Errors
     /// A domain error unless it is finite and > 0.
@@ -153,11 +162,15 @@ impl Composed {
     /// # Errors
     /// [`crate::Error::MissingReference`] naming `method`.
     pub fn margins(&self, batch: &PairBatch, method: &'static str) -> Result<(Tensor<1>, PairValues)> {
-        let scores = self.score.of(batch, self.exponent_max, method)?;
+        let scores = self.score.of(batch, self.exponent_max(batch), method)?;
         let rewards = self.score.reported(batch, &scores).map(|score| batch.times_beta(score, self.beta));
         let h = batch.times_beta(scores.difference(), self.beta);
         let h = if self.margin == 0.0 { h } else { h - self.margin };
         Ok((h, rewards))
+    }
+
+    fn exponent_max(&self, batch: &PairBatch) -> Option<f64> {
+        Some(exponent_max(batch, self.exponent_max, self.loss.degree()))
     }
 
     /// The loss of its margin.
@@ -178,7 +191,8 @@ impl Composed {
         if let Some((coefficient, regularizer)) = &self.regularizer {
             losses = losses + regularizer.penalties(batch)? * *coefficient;
         }
-        self.score.log_clamped(PairOutput::with_rewards(losses, batch, rewards), batch, self.exponent_max, method)
+        let output = PairOutput::with_rewards(losses, batch, rewards);
+        self.score.log_clamped(output, batch, self.exponent_max(batch), method)
     }
 }
 

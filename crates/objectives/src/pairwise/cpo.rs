@@ -13,7 +13,7 @@ use burn::{config::Config, tensor::Tensor};
 use super::{
     Extra, Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, Score, check_beta, check_smoothing,
     dpo::dpo_loss,
-    f_dpo::check_exponent_max,
+    f_dpo::{check_exponent_max, exponent_max as exponent_max_of},
     hinge::hinge_loss,
     ipo::ipo_loss,
     sft::{NllScope, NllTerm},
@@ -37,6 +37,14 @@ impl CpoShape {
         match self {
             Self::Sigmoid | Self::Hinge => Length::Sum,
             Self::Ipo => Length::TokenMean,
+        }
+    }
+
+    /// As [`super::MarginLoss::degree`].
+    fn degree(self) -> f64 {
+        match self {
+            Self::Sigmoid | Self::Hinge => 1.0,
+            Self::Ipo => 2.0,
         }
     }
 }
@@ -109,7 +117,7 @@ pub struct CpoConfig {
     /// AlphaPO's α, finite and not 0: log-probabilities `a` become `(1 − e^{−αa})/α` first. Absent: the paper's loss.
     pub alpha: Option<f64>,
     /// Largest exponent of AlphaPO's transform, finite and > 0; by dtype when absent (see
-    /// [`super::f_dpo::Divergence::score`]).
+    /// [`super::f_dpo::Divergence::score`]), and half of that for `Ipo`, which squares the transform.
     pub exponent_max: Option<f64>,
     /// Which tokens the likelihood scores. `ChosenCompletion`: the policy does not write prompts.
     #[config(default = "NllScope::ChosenCompletion")]
@@ -168,6 +176,7 @@ impl PairwiseObjective for Cpo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
         let CpoConfig { beta, label_smoothing, shape, exponent_max, .. } = self.config;
         let (score, nll) = (self.config.score(), self.config.nll());
+        let exponent_max = Some(exponent_max_of(batch, exponent_max, shape.degree()));
         let scores = score.of(batch, exponent_max, "cpo")?;
         let losses = cpo_loss(batch, scores.clone(), shape, beta, label_smoothing)?;
         let rewards = scores.map(|score| batch.times_beta(score, beta));
@@ -182,7 +191,7 @@ mod tests {
     use crate::pairwise::{
         dpo::DpoConfig,
         sft::PROMPT_AND_CHOSEN,
-        tests::{column, grad_of_policy, spec_batch, tensor},
+        tests::{column, finite_at_extremes, grad_of_policy, spec_batch, tensor},
     };
 
     fn output(config: &CpoConfig, batch: &PairBatch) -> PairOutput {
@@ -245,6 +254,16 @@ mod tests {
         // Exponents 1.2 and 1.5 against a cap of 1.4.
         let capped = config.with_exponent_max(Some(1.4));
         assert_eq!(output(&capped, &spec_batch()).means().mean("n_score_clamped"), Some(1.0));
+    }
+
+    #[test]
+    fn alphapos_transform_is_finite_in_every_shape() {
+        for shape in [CpoShape::Sigmoid, CpoShape::Hinge, CpoShape::Ipo] {
+            for alpha in [0.5, -0.5, 2.0] {
+                let config = CpoConfig::new().with_shape(shape).with_alpha(Some(alpha));
+                finite_at_extremes(&config.init().unwrap());
+            }
+        }
     }
 
     #[test]

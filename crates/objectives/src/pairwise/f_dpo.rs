@@ -101,6 +101,12 @@ fn checked_exponent_max(log_ratios: &Tensor<1>, exponent_max: Option<f64>) -> Re
     Ok(max)
 }
 
+/// The largest exponent of a score whose loss grows like its `degree`-th power: the configured one, or a part of the
+/// dtype's, so that the loss does not overflow where the score does not.
+pub(super) fn exponent_max(batch: &PairBatch, configured: Option<f64>, degree: f64) -> f64 {
+    configured.unwrap_or_else(|| stable::exponent_max(batch.policy().chosen.sum.dtype()) / degree)
+}
+
 /// The domain of a configured largest exponent.
 pub(super) fn check_exponent_max(exponent_max: Option<f64>) -> Result<()> {
     let holds = exponent_max.is_none_or(|limit| limit.is_finite() && limit > 0.0);

@@ -60,6 +60,10 @@ impl MarginLoss for SquareLoss {
     fn loss(&self, h: Tensor<1>) -> Tensor<1> {
         (h - self.target).square()
     }
+
+    fn degree(&self) -> f64 {
+        2.0
+    }
 }
 
 /// Configuration of [`Ipo`].
@@ -109,8 +113,14 @@ impl PairwiseObjective for Ipo {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::DType;
+
     use super::*;
-    use crate::pairwise::tests::{column, grad_of_policy, spec_batch, tensor};
+    use crate::pairwise::{
+        Composed, Score,
+        f_dpo::Divergence,
+        tests::{column, extreme_batch, finite_at_extremes, grad_of_policy, spec_batch, tensor},
+    };
 
     fn ipo(length: Length) -> Ipo {
         IpoConfig::new().with_length(length).init().expect("valid in this test")
@@ -150,6 +160,20 @@ mod tests {
         let loss = column(&ipo(Length::Sum).forward(&batch).unwrap().losses);
         // 0.75 (1.5 − 5)² + 0.25 (−1.5 − 5)²
         assert!((loss[0] - (0.75 * 12.25 + 0.25 * 42.25)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_square_of_an_exponential_score_is_a_number() {
+        for divergence in [Divergence::ForwardKl, Divergence::Alpha(0.5), Divergence::Alpha(-1.0)] {
+            let score = Score::Divergence { divergence, length: Length::Sum };
+            let squared = Composed::new(score, 1.0, SquareLoss { target: 5.0 }).unwrap();
+            finite_at_extremes(&squared);
+            // What is set is taken as it is: e^{2·700} is no number.
+            let bold = Composed::new(score, 1.0, SquareLoss { target: 5.0 }).unwrap();
+            let far = extreme_batch(-1e4, 1e4, DType::F64);
+            let far = bold.with_exponent_max(700.0).unwrap().forward(&far).unwrap();
+            assert_eq!(column(&far.losses)[0], f64::INFINITY, "{divergence:?}");
+        }
     }
 
     #[test]
