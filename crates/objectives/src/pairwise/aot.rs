@@ -29,8 +29,8 @@ use crate::Result;
 /// pair depends on the whole batch. Finite for every finite input.
 ///
 /// # Errors
-/// [`crate::Error::MissingReference`]; [`crate::Error::NotTaken`] for weights, label probabilities, margins and betas,
-/// which belong to pairs and not to quantiles.
+/// [`crate::Error::MissingReference`]; [`crate::Error::NotTaken`] for weights, scales, label probabilities, margins and
+/// betas, which belong to pairs and not to quantiles.
 ///
 /// # Example
 /// ```
@@ -58,7 +58,7 @@ pub fn aot_loss(batch: &PairBatch, beta: f64, label_smoothing: f64) -> Result<Te
 
 /// What belongs to a pair has no place where values of different pairs are compared.
 pub(super) fn refuse_hooks(batch: &PairBatch, method: &'static str) -> Result<()> {
-    let hooks = ["weights", "label_probs", "margins", "betas"];
+    let hooks = ["weights", "scales", "label_probs", "margins", "betas"];
     batch.refuse(method, &hooks, "it compares quantiles of the batch, not the members of a pair")
 }
 
@@ -190,6 +190,7 @@ mod tests {
         let one = || tensor(&[1.0]);
         for (name, batch) in [
             ("weights", spec_batch().with_weights(one())),
+            ("scales", spec_batch().with_scales(one())),
             ("label_probs", spec_batch().with_label_probs(one())),
             ("margins", spec_batch().with_margins(one())),
             ("betas", spec_batch().with_betas(one())),

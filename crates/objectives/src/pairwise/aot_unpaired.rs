@@ -30,8 +30,8 @@ use crate::Result;
 /// the rejected responses says nothing. Finite for every finite input.
 ///
 /// # Errors
-/// [`crate::Error::MissingReference`]; [`crate::Error::NotTaken`] for weights, label probabilities, margins and betas,
-/// which belong to pairs and not to quantiles.
+/// [`crate::Error::MissingReference`]; [`crate::Error::NotTaken`] for weights, scales, label probabilities, margins and
+/// betas, which belong to pairs and not to quantiles.
 ///
 /// # Example
 /// ```

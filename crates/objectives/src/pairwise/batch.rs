@@ -398,13 +398,15 @@ impl PairBatch {
         &self.state
     }
 
-    /// Refuses hooks that a method has no use for. `hooks`: some of `weights`, `label_probs`, `margins`, `betas`.
+    /// Refuses hooks that a method has no use for. `hooks`: some of `weights`, `scales`, `label_probs`, `margins`,
+    /// `betas`.
     ///
     /// # Errors
     /// [`Error::NotTaken`] naming the first that the batch has.
     pub fn refuse(&self, method: &'static str, hooks: &[&'static str], reason: &'static str) -> Result<()> {
         let given = [
             ("weights", &self.weights),
+            ("scales", &self.scales),
             ("label_probs", &self.label_probs),
             ("margins", &self.margins),
             ("betas", &self.betas),

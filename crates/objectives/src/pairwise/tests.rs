@@ -201,6 +201,7 @@ fn complete(batch: &PairBatch, objective: &dyn PairwiseObjective) -> PairBatch {
     while let Err(Error::NotTaken { name, .. }) = objective.forward(&batch) {
         match name {
             "weights" => batch.weights = None,
+            "scales" => batch.scales = None,
             "label_probs" => batch.label_probs = None,
             "margins" => batch.margins = None,
             "betas" => batch.betas = None,
