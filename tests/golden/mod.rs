@@ -9,7 +9,7 @@ pub mod json;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use serde_json::Value;
 
 use json::{flat, number, open, say};
@@ -17,17 +17,81 @@ use json::{flat, number, open, say};
 /// Relative and absolute: an error within either is accepted.
 pub type Tolerance = (f64, f64);
 
+pub const VALUES: Tolerance = (1e-10, 1e-12);
+/// Some went through f32 in the peer.
+const METRICS: Tolerance = (1e-6, 1e-12);
+
 /// Objectives by family.
 pub type Objectives = &'static [(&'static str, &'static [&'static str])];
 
-/// A reason to skip a case of an objective that is built, and which cases it applies to.
-pub type Skip = (&'static str, fn(&Case) -> bool);
-
-/// What a test covers. A case that it neither runs nor skips by one of these lists is an error.
+/// What a test covers. A case whose objective is in neither list is an error.
 pub struct Coverage {
     pub built: Objectives,
     pub not_built: Objectives,
-    pub skipped: &'static [Skip],
+}
+
+/// What became of a case.
+pub enum Outcome {
+    Ran(Numbers),
+    /// The peer's numbers are infinite, and ours is an error.
+    Refused,
+}
+
+/// What ours gives for a case, under the file's names.
+pub struct Numbers {
+    pub outputs: BTreeMap<&'static str, Vec<f64>>,
+    pub grads: BTreeMap<&'static str, Vec<f64>>,
+    pub metrics: BTreeMap<&'static str, f64>,
+    /// Of outputs and of gradients.
+    pub tolerances: [Tolerance; 2],
+}
+
+impl Numbers {
+    /// A loss and its gradients by `leaves`; one that it does not depend on has gradient 0.
+    pub fn new(loss: &Tensor<1>, leaves: &[(&'static str, Tensor<1>)]) -> Self {
+        let grads = loss.backward();
+        let grad = |leaf: &Tensor<1>| leaf.grad(&grads).map_or_else(|| vec![0.0; leaf.dims()[0]], |grad| column(&grad));
+        Self {
+            outputs: [("loss", column(loss))].into(),
+            grads: leaves.iter().map(|(name, leaf)| (*name, grad(leaf))).collect(),
+            metrics: BTreeMap::new(),
+            tolerances: [VALUES; 2],
+        }
+    }
+
+    pub fn insert(&mut self, name: &'static str, values: &Tensor<1>) {
+        self.outputs.insert(name, column(values));
+    }
+
+    /// Every number of the file that is not met.
+    fn differences(&self, case: &Case) -> Vec<String> {
+        let known = |part: &str, name: &str, got: Option<Vec<f64>>| {
+            got.unwrap_or_else(|| panic!("{}: ours has no `{name}` among its {part}", case.id))
+        };
+        let [values, grads] = self.tolerances;
+        let mut wrong = Vec::new();
+        let mut compare = |path: &[&str], got: &[f64], tolerance| {
+            wrong.extend(case.differences(path, got, tolerance));
+            case.tell(path, got);
+        };
+        for name in case.names("outputs") {
+            match name {
+                "grads" => {
+                    for input in case.names(name) {
+                        compare(&[name, input], &known(name, input, self.grads.get(input).cloned()), grads);
+                    }
+                }
+                "metrics" => {
+                    for metric in case.names(name) {
+                        let got = self.metrics.get(metric).map(|number| vec![*number]);
+                        compare(&[name, metric], &known(name, metric, got), METRICS);
+                    }
+                }
+                _ => compare(&[name], &known("outputs", name, self.outputs.get(name).cloned()), values),
+            }
+        }
+        wrong
+    }
 }
 
 pub struct Case<'a> {
@@ -58,6 +122,10 @@ impl<'a> Case<'a> {
         self.param(name).map(number)
     }
 
+    pub fn required(&self, name: &str) -> f64 {
+        self.number(name).unwrap_or_else(|| panic!("{}: no parameter `{name}`", self.id))
+    }
+
     pub fn flag(&self, name: &str) -> bool {
         self.param(name).is_some_and(|value| value.as_bool().expect("a flag"))
     }
@@ -67,9 +135,31 @@ impl<'a> Case<'a> {
         self.json["inputs"].get(name).map(|value| tensor(flat(value)))
     }
 
-    /// The number of rows of an input.
-    pub fn rows(&self, name: &str) -> usize {
-        self.json["inputs"][name].as_array().expect("rows").len()
+    /// [`Case::input`], which is there.
+    pub fn tensor(&self, name: &str) -> Tensor<1> {
+        self.input(name).unwrap_or_else(|| panic!("{}: no input `{name}`", self.id))
+    }
+
+    /// The same, to be differentiated by.
+    pub fn leaf(&self, name: &'static str) -> (&'static str, Tensor<1>) {
+        (name, self.tensor(name).require_grad())
+    }
+
+    /// `values` in the rows of an input.
+    pub fn in_rows(&self, name: &str, values: &Tensor<1>) -> Tensor<2> {
+        let rows = self.json["inputs"][name].as_array().unwrap_or_else(|| panic!("{}: no rows `{name}`", self.id));
+        values.clone().reshape([rows.len() as i64, -1])
+    }
+
+    /// Where an input of zeros and ones is 1, in its rows.
+    pub fn mask(&self, name: &str) -> Tensor<2, Bool> {
+        self.in_rows(name, &self.tensor(name)).not_equal_scalar(0.0)
+    }
+
+    /// Fails on a parameter that is not in `known`: nobody would read it.
+    pub fn knows_only(&self, known: &[&str]) {
+        let unknown: Vec<_> = self.names("params").into_iter().filter(|name| !known.contains(name)).collect();
+        assert!(unknown.is_empty(), "{}: no mapping for the parameters {unknown:?}", self.id);
     }
 
     /// Where `got` is not what the file says at `path`, its exact value if it has one.
@@ -78,6 +168,16 @@ impl<'a> Case<'a> {
         let (exact, peer) = (at("exact"), at("outputs").expect("named by the case"));
         let errors = differences(got, exact.as_deref(), &peer, tolerance);
         errors.into_iter().map(|error| format!("{}: {}{error}", self.id, path.join("."))).collect()
+    }
+
+    /// Prints, for `--nocapture`, what ours is where the peer's number is not finite.
+    fn tell(&self, path: &[&str], got: &[f64]) {
+        let at = |part: &str| path.iter().try_fold(&self.json[part], |value, key| value.get(key)).map(flat);
+        let (exact, peer) = (at("exact"), at("outputs").expect("named by the case"));
+        for (i, (got, peer)) in got.iter().zip(&peer).enumerate().filter(|(_, (_, peer))| !peer.is_finite()) {
+            let exact = exact.as_ref().map_or_else(String::new, |exact| format!(", exactly {:.6e}", exact[i]));
+            println!("not finite: {:44} {}[{i}]: {peer}, ours {got:.6e}{exact}", self.id, path.join("."));
+        }
     }
 
     fn is_in(&self, objectives: Objectives) -> bool {
@@ -90,38 +190,46 @@ fn tensor(values: Vec<f64>) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64))
 }
 
-/// Where an exact value is infinite, ours must be a number; where only the peer's is not finite, ours must be finite.
+/// The numbers of a vector.
+pub fn column(tensor: &Tensor<1>) -> Vec<f64> {
+    tensor.try_to_vec_as::<f64>().expect("an f64 tensor")
+}
+
+/// Where the peer's number is not finite, nor the exact one if there is one, ours must be finite.
 fn differences(got: &[f64], exact: Option<&[f64]>, peer: &[f64], (relative, absolute): Tolerance) -> Vec<String> {
     let expected = exact.unwrap_or(peer);
     if got.len() != expected.len() {
         return vec![format!(": {} numbers, expected {}", got.len(), expected.len())];
     }
-    let right = |got: f64, expected: f64| match (expected.is_finite(), exact) {
-        (true, _) => (got - expected).abs() <= absolute.max(relative * expected.abs()),
-        (false, Some(_)) => !got.is_nan(),
-        (false, None) => got.is_finite(),
+    let right = |got: f64, expected: f64| match expected.is_finite() {
+        true => (got - expected).abs() <= absolute.max(relative * expected.abs()),
+        false => got.is_finite(),
     };
     let pairs = got.iter().zip(expected).enumerate().filter(|(_, (got, expected))| !right(**got, **expected));
     pairs.map(|(i, (got, expected))| format!("[{i}] = {got:e}, expected {expected:e}")).collect()
 }
 
-/// Runs every case that `coverage` covers, prints how many ran and how many were skipped and why, and fails on any
-/// difference that `run` found.
-pub fn run_all(coverage: &Coverage, run: fn(&Case) -> Vec<String>) {
+/// Runs every case that `coverage` covers, prints how many ran, and fails on any number that is not met.
+pub fn run_all(coverage: &Coverage, run: fn(&Case) -> Outcome) {
     let (file, is_given) = open("objectives.json", "golden-objectives-1");
     let mut counts = BTreeMap::<_, BTreeMap<&str, usize>>::new();
     let mut wrong = Vec::new();
     for json in file["cases"].as_array().expect("cases") {
         let case = Case::new(json);
-        let skip = coverage.skipped.iter().find(|(_, applies)| applies(&case));
-        let outcome = match (case.is_in(coverage.built), skip) {
-            (true, Some((reason, _))) => reason,
-            (true, None) => {
-                wrong.extend(run(&case));
-                "ran"
-            }
-            (false, _) if case.is_in(coverage.not_built) => "not built yet",
-            (false, _) => panic!("{}: {}/{} is in no list", case.id, case.family, case.objective),
+        let outcome = match case.is_in(coverage.built) {
+            true => match run(&case) {
+                Outcome::Ran(numbers) => {
+                    wrong.extend(numbers.differences(&case));
+                    "ran"
+                }
+                Outcome::Refused => {
+                    let loss = number(&json["outputs"]["loss"]);
+                    assert!(!loss.is_finite(), "{}: refused, where the peer has {loss}", case.id);
+                    "refused, as the peer is infinite"
+                }
+            },
+            false if case.is_in(coverage.not_built) => "not built yet",
+            false => panic!("{}: {}/{} is in no list", case.id, case.family, case.objective),
         };
         *counts.entry((case.family, case.objective)).or_default().entry(outcome).or_default() += 1;
     }
@@ -147,6 +255,7 @@ fn a_wrong_number_is_found() {
     assert!(!differences(&[f64::INFINITY], None, &[f64::INFINITY], tolerance).is_empty());
     assert!(!differences(&[1.0], Some(&[2.0]), &[f64::NAN], tolerance).is_empty());
     assert!(differences(&[1.0], Some(&[f64::INFINITY]), &[f64::NAN], tolerance).is_empty());
+    assert!(!differences(&[f64::INFINITY], Some(&[f64::INFINITY]), &[f64::NAN], tolerance).is_empty());
     assert!(!differences(&[f64::NAN], Some(&[f64::INFINITY]), &[f64::NAN], tolerance).is_empty());
     assert!(!differences(&[f64::NAN], None, &[1.0], tolerance).is_empty());
 }
