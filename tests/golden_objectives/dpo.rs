@@ -6,13 +6,17 @@ use accordant_objectives::{
         Composed, Length, MarginLoss, PairBatch, PairLogps, PairOutput, PairwiseObjective, Score,
         aot::AotConfig,
         aot_unpaired::AotUnpaired,
+        apo_down::ApoDownConfig,
+        apo_zero::ApoZeroConfig,
         bco_pair::{BcoDelta, BcoPairConfig},
+        discopop::{DiscoPopConfig, DiscoPopLoss},
         dpo::DpoConfig,
         exo::{ExoConfig, ExoLoss},
         f_dpo::{Divergence, FDpoConfig},
         hinge::{HingeConfig, HingeLoss},
         ipo::{IpoConfig, SquareLoss},
         length::desensitize,
+        ln_dpo::LnDpoConfig,
         nca_pair::NcaPairConfig,
         robust::{RobustConfig, RobustLoss},
         sft::SftConfig,
@@ -182,6 +186,14 @@ fn objective(case: &Case) -> Result<Box<dyn PairwiseObjective>> {
                 "aot_unpaired" => {
                     Box::new(AotUnpaired::new(AotConfig::new().with_beta(beta).with_label_smoothing(smoothing))?)
                 }
+                "apo_zero" => Box::new(ApoZeroConfig::new().with_beta(beta).init()?),
+                "apo_down" => Box::new(ApoDownConfig::new().with_beta(beta).init()?),
+                "discopop" => {
+                    let config = DiscoPopConfig::new().with_beta(beta);
+                    Box::new(config.with_tau(case.required("discopop_tau")).init()?)
+                }
+                // TRL ignores a label smoothing here, too.
+                "sigmoid_norm" => Box::new(LnDpoConfig::new().with_beta(beta).init()?),
                 "sft" => Box::new(SftConfig::new().init()?),
                 other => panic!("{}: no objective for `{other}`", case.id),
             }
@@ -216,6 +228,11 @@ fn of_divergence(case: &Case, divergence: Divergence, bound: Option<f64>) -> Res
         }
         "hinge" => composed(sum, beta, bound, HingeLoss),
         "robust" => composed(sum, beta, bound, RobustLoss { label_smoothing }),
+        "discopop" => composed(sum, beta, bound, DiscoPopLoss { tau: case.required("discopop_tau") }),
+        "sigmoid_norm" => {
+            let config = LnDpoConfig::new().with_beta(beta).with_divergence(divergence).with_exponent_max(bound);
+            Ok(Box::new(config.init()?))
+        }
         "exo_pair" => composed(sum, beta, bound, ExoLoss { label_smoothing }),
         "ipo" => {
             let length = if legacy { Length::Sum } else { Length::TokenMean };
