@@ -122,6 +122,11 @@ impl<'a> Case<'a> {
         self.param(name).map(number)
     }
 
+    /// A list.
+    pub fn numbers(&self, name: &str) -> Option<Vec<f64>> {
+        self.param(name).map(flat)
+    }
+
     pub fn required(&self, name: &str) -> f64 {
         self.number(name).unwrap_or_else(|| panic!("{}: no parameter `{name}`", self.id))
     }

@@ -17,6 +17,7 @@ use accordant_objectives::{
         ipo::{IpoConfig, SquareLoss},
         length::desensitize,
         ln_dpo::LnDpoConfig,
+        multi_loss::MultiLoss,
         nca_pair::NcaPairConfig,
         robust::{RobustConfig, RobustLoss},
         sft::SftConfig,
@@ -150,11 +151,26 @@ fn smoothing(case: &Case) -> f64 {
     case.number("label_smoothing").unwrap_or(0.0)
 }
 
-/// The objective that reproduces a case.
+/// The objective that reproduces a case: one, or a sum like `sigmoid+sft`.
 fn objective(case: &Case) -> Result<Box<dyn PairwiseObjective>> {
-    let (name, beta, legacy) = (case.objective, case.required("beta"), case.family == "dpo_legacy");
+    let weights = case.numbers("loss_weights");
+    if weights.is_none() && !case.objective.contains('+') {
+        return member(case, case.objective);
+    }
+    let names: Vec<_> = case.objective.split('+').collect();
+    let weights = weights.unwrap_or_else(|| vec![1.0; names.len()]);
+    assert_eq!(names.len(), weights.len(), "{}: a weight for each loss", case.id);
+    let mut members = names.into_iter().zip(weights);
+    let (first, weight) = members.next().expect("a loss has a name");
+    let first = MultiLoss::new(first, weight, member(case, first)?)?;
+    Ok(Box::new(members.try_fold(first, |sum, (name, weight)| sum.with(name, weight, member(case, name)?))?))
+}
+
+/// The objective that the peer calls `name`, with the parameters of a case.
+fn member(case: &Case, name: &str) -> Result<Box<dyn PairwiseObjective>> {
+    let (beta, legacy) = (case.required("beta"), case.family == "dpo_legacy");
     if let Some((divergence, exponent_max)) = divergence(case) {
-        return of_divergence(case, divergence, exponent_max);
+        return of_divergence(case, name, divergence, exponent_max);
     }
     let smoothing = smoothing(case);
     Ok(match name {
@@ -216,12 +232,17 @@ fn divergence(case: &Case) -> Option<(Divergence, Option<f64>)> {
     })
 }
 
-/// The objective of a case with a divergence.
-fn of_divergence(case: &Case, divergence: Divergence, bound: Option<f64>) -> Result<Box<dyn PairwiseObjective>> {
+/// [`member`] with a divergence.
+fn of_divergence(
+    case: &Case,
+    name: &str,
+    divergence: Divergence,
+    bound: Option<f64>,
+) -> Result<Box<dyn PairwiseObjective>> {
     let (beta, legacy, label_smoothing) = (case.required("beta"), case.family == "dpo_legacy", smoothing(case));
     assert!(!case.flag("reference_free"), "{}: a divergence from no reference", case.id);
     let sum = Score::Divergence { divergence, length: Length::Sum };
-    match case.objective {
+    match name {
         "sigmoid" => {
             let config = FDpoConfig::new().with_beta(beta).with_divergence(divergence).with_exponent_max(bound);
             Ok(Box::new(config.with_label_smoothing(if legacy { label_smoothing } else { 0.0 }).init()?))

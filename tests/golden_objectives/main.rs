@@ -26,7 +26,19 @@ const COVERAGE: Coverage = Coverage {
         ("bco", &["bco"]),
         ("cpo", &["hinge", "ipo", "sigmoid", "simpo"]),
         ("dpo", &["aot", "aot_unpaired", "apo_down", "apo_zero", "bco_pair", "discopop", "exo_pair", "hinge", "ipo"]),
-        ("dpo", &["nca_pair", "robust", "sft", "sigmoid", "sigmoid_norm", "sppo_hard"]),
+        (
+            "dpo",
+            &[
+                "nca_pair",
+                "robust",
+                "sft",
+                "sigmoid",
+                "sigmoid+bco_pair+sft",
+                "sigmoid+sft",
+                "sigmoid_norm",
+                "sppo_hard",
+            ],
+        ),
         ("dpo_legacy", &["bco_pair", "hinge", "ipo", "sigmoid"]),
         ("gkd", &["generalized_jsd"]),
         ("kto", &["apo_zero_unpaired", "kto"]),
@@ -38,7 +50,6 @@ const COVERAGE: Coverage = Coverage {
     ],
     not_built: &[
         ("a2po", &["a2po"]),
-        ("dpo", &["sigmoid+bco_pair+sft", "sigmoid+sft"]),
         ("gmpo", &["gmpo"]),
         ("grpo", &["bnpo", "cispo", "dapo", "dr_grpo", "grpo", "luspo", "sapo", "vespo"]),
         ("grpo_advantages", &["normalize_then_sum", "sum_then_normalize"]),

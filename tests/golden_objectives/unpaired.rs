@@ -4,7 +4,7 @@ use accordant_objectives::{
     EmptyRows, Moments, Result, State,
     unpaired::{
         SingleBatch, SingleOutput, UnpairedObjective,
-        apo_zero::ApoZeroConfig,
+        apo_zero_unpaired::ApoZeroConfig,
         bco::{BcoConfig, DESIRABLE_PROMPT_PROBS},
         kto::KtoConfig,
     },
