@@ -81,6 +81,7 @@ impl Objective {
     ///
     /// # Errors
     /// As the loops: [`train_pairs`], [`train_singles`], [`train_lists`].
+    #[expect(clippy::too_many_arguments, reason = "what a run is made of")]
     pub fn train<M: Module + CausalLm>(
         &self,
         model: M,

@@ -19,13 +19,13 @@ mod shifts;
 
 /// The laws of all declared properties.
 pub(crate) fn laws<'a>(subject: &Subject) -> Vec<Law<'a>> {
-    subject.properties.iter().filter_map(|property| law(*property)).collect()
+    subject.properties.iter().filter_map(|property| law(subject, *property)).collect()
 }
 
-fn law<'a>(property: Property) -> Option<Law<'a>> {
+fn law<'a>(subject: &Subject, property: Property) -> Option<Law<'a>> {
     Some(match property {
-        Property::ShiftInvariant => shifts::shift_invariant(),
-        Property::ShiftInvariantPerToken => shifts::shift_invariant_per_token(),
+        Property::ShiftInvariant => shifts::shift_invariant(subject),
+        Property::ShiftInvariantPerToken => shifts::shift_invariant_per_token(subject),
         Property::ShiftSensitive => shifts::shift_sensitive(),
         Property::DecreasingInChosen => monotone::decreasing_in_chosen(),
         Property::IncreasingInRejected => monotone::increasing_in_rejected(),

@@ -6,6 +6,7 @@ use crate::{
     compare::close,
     property::Property,
     runner::{Case, Law, Need, Random, Verdict},
+    strategy::{Hooks, Inputs},
     subject::Subject,
     tensors::Layout,
 };
@@ -46,8 +47,14 @@ fn shiftable(subject: &Subject, batch: &Batch) -> bool {
     }
 }
 
-pub(super) fn shift_invariant<'a>() -> Law<'a> {
-    let law = plain("shift invariance", |subject, case| {
+/// Batches without hooks; where items depend on each other, without empty responses, which cannot be shifted.
+fn inputs(subject: &Subject) -> Inputs {
+    let empty_responses = !subject.declares(Property::BatchStatistics);
+    Inputs { hooks: Hooks::None, empty_responses, ..Inputs::default() }
+}
+
+pub(super) fn shift_invariant<'a>(subject: &Subject) -> Law<'a> {
+    let law = Law::new("shift invariance", inputs(subject), |subject, case| {
         if !shiftable(subject, &case.batch) {
             return Ok(Verdict::PutAside);
         }
@@ -65,8 +72,8 @@ pub(super) fn shift_invariant<'a>() -> Law<'a> {
     law.needs(Need::Half, "batches with responses that can be shifted")
 }
 
-pub(super) fn shift_invariant_per_token<'a>() -> Law<'a> {
-    let law = plain("shift invariance per token", |subject, case| {
+pub(super) fn shift_invariant_per_token<'a>(subject: &Subject) -> Law<'a> {
+    let law = Law::new("shift invariance per token", inputs(subject), |subject, case| {
         if !shiftable(subject, &case.batch) {
             return Ok(Verdict::PutAside);
         }
