@@ -14,7 +14,7 @@ use std::{
 use accordant::{
     objectives::{
         Column, Domain, Options, State,
-        pairwise::{Extra, PairBatch, PairLogps, PairwiseObjective, build, methods},
+        pairwise::{Extra, PairBatch, PairLogps, PairwiseObjective, Term, build, methods},
     },
     ops::SequenceLogps,
 };
@@ -26,8 +26,9 @@ use serde_json::{Value, json};
 const PAIRS: usize = 4096;
 
 /// What TRL calls a method, where its loss function has it; the others are compared with its `sigmoid`, which is DPO.
-const IN_TRL: [(&str, &str); 14] = [
+const IN_TRL: [(&str, &str); 15] = [
     ("aot", "aot"),
+    ("aot_unpaired", "aot_unpaired"),
     ("apo_down", "apo_down"),
     ("apo_zero", "apo_zero"),
     ("bco_pair", "bco_pair"),
@@ -37,8 +38,8 @@ const IN_TRL: [(&str, &str); 14] = [
     ("hinge", "hinge"),
     ("ipo", "ipo"),
     ("ln_dpo", "sigmoid_norm"),
-    ("nca", "nca_pair"),
-    ("robust_dpo", "robust"),
+    ("nca_pair", "nca_pair"),
+    ("robust", "robust"),
     ("sft", "sft"),
     ("sppo", "sppo_hard"),
 ];
@@ -80,6 +81,7 @@ struct Inputs {
     policy: [Tensor<1>; 2],
     reference: PairLogps,
     columns: Vec<(Column, Tensor<1>)>,
+    terms: Vec<(Term, Tensor<1>)>,
     extras: Vec<(Extra, Tensor<1>, Option<SequenceLogps>)>,
     counts: Tensor<1>,
     state: State,
@@ -100,6 +102,7 @@ impl Inputs {
             };
             (declared, column(5 + i, number, device))
         };
+        let term = |(i, term)| (term, column(70 + i, |x| x, device).require_grad());
         let extra = |(i, extra): (usize, Extra)| {
             let reference = extra.needs_reference.then(|| constant(50 + i)).transpose()?;
             Ok((extra, leaf(90 + i), reference))
@@ -108,6 +111,7 @@ impl Inputs {
             policy: [leaf(1), leaf(2)],
             reference: PairLogps::new(constant(3)?, constant(4)?)?,
             columns: objective.columns().into_iter().enumerate().map(values).collect(),
+            terms: objective.terms().into_iter().enumerate().map(term).collect(),
             extras: objective.extras().into_iter().enumerate().map(extra).collect::<Result<_>>()?,
             counts,
             state: State::default(),
@@ -125,6 +129,9 @@ impl Inputs {
         batch = batch.with_reference(self.reference.clone())?;
         for (declared, values) in &self.columns {
             batch = batch.with_column(*declared, values.clone())?;
+        }
+        for (term, values) in &self.terms {
+            batch = batch.with_term(*term, values.clone())?;
         }
         for (extra, policy, reference) in &self.extras {
             batch = batch.with_extra(*extra, side(policy)?, reference.clone())?;

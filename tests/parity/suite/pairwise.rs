@@ -22,6 +22,10 @@ fn complete(mut batch: PairBatch, objective: &dyn PairwiseObjective, device: &De
         };
         batch = batch.with_column(column, vector(&values, device)).unwrap();
     }
+    for (i, term) in objective.terms().into_iter().enumerate() {
+        let values = noise(40 + i, batch.len(), 0.0, 2.0);
+        batch = batch.with_term(term, vector(&values, device)).unwrap();
+    }
     for extra in objective.extras() {
         let reference = batch.reference().map(|reference| reference.chosen.clone()).filter(|_| extra.needs_reference);
         let policy = batch.policy().chosen.clone();
@@ -37,6 +41,10 @@ fn on_all(losses: Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
     let nothing = |leaf: &Tensor<1>| leaf.clone().mask_fill(leaf.clone().equal(leaf.clone()), 0.0);
     leaves.iter().map(nothing).fold(losses, |sum, nothing| sum + nothing)
 }
+
+/// Methods whose bounds go with the dtype: what lies beyond them is not comparable. AlphaPO caps an exponent, ORPO the
+/// probability of a response.
+const BOUNDED_BY_DTYPE: [&str; 2] = ["alphapo", "orpo"];
 
 /// Gives a batch a hook.
 type Hook = fn(PairBatch, Tensor<1>) -> accordant_objectives::Result<PairBatch>;
@@ -93,7 +101,9 @@ pub fn add(numbers: &mut Numbers, device: &Device) {
         let name = |part: &str| format!("{}, {part}", method.name);
         let inputs = [chosen.clone(), rejected.clone()];
         numbers.add_with_gradients(&name("losses"), device, &inputs, |leaves| {
-            on_all(forward(batch(leaves)).losses, leaves)
+            // What an empty side has for a loss counts for nothing.
+            let output = forward(batch(leaves));
+            on_all(output.losses.mask_fill(output.weights.equal_scalar(0.0), 0.0), leaves)
         });
         let reduced = |output: PairOutput| output.reduce().unwrap().loss;
         numbers.add_with_gradients(&name("loss"), device, &inputs, |leaves| {
@@ -102,6 +112,9 @@ pub fn add(numbers: &mut Numbers, device: &Device) {
         let output = forward(batch(&inputs.map(|values| vector(&values, device))));
         numbers.add(name("chosen rewards"), &output.chosen_rewards);
         numbers.add(name("rejected rewards"), &output.rejected_rewards);
+        if BOUNDED_BY_DTYPE.contains(&method.name) {
+            continue;
+        }
         let inputs = [far.to_vec(), far_rejected.to_vec()];
         numbers.add_with_gradients(&name("far losses"), device, &inputs, |leaves| {
             on_all(forward(far_batch(leaves)).losses, leaves)

@@ -511,12 +511,15 @@ impl PairBatch {
     /// The weight of each pair in the mean, `[n]`: the given weight, and 0 for a pair with an empty side unless such
     /// pairs count.
     pub fn weights(&self) -> Tensor<1> {
-        let weights = self.weights.clone().unwrap_or_else(|| self.policy.chosen.sum.ones_like().detach());
+        // Without autodiff: a constant, of which nothing is recorded.
+        let like = self.policy.chosen.sum.clone().inner();
+        let weights = self.weights.clone().map_or_else(|| like.ones_like(), Tensor::inner);
         match self.empty_rows {
             EmptyRows::Count => weights,
             EmptyRows::Skip => {
-                let counts = self.policy.chosen.count.clone().min_pair(self.policy.rejected.count.clone());
-                weights.mask_fill(counts.equal_scalar(0.0), 0.0)
+                let is_empty = |side: &SequenceLogps| side.count.clone().inner().equal_scalar(0.0);
+                let empty = is_empty(&self.policy.chosen).bool_or(is_empty(&self.policy.rejected));
+                weights.mask_fill(empty, 0.0)
             }
         }
     }
