@@ -42,6 +42,7 @@ pub mod bco_pair;
 pub mod bvpo;
 pub mod c_dpo;
 pub mod ches;
+pub mod chi_po;
 pub mod columns;
 pub mod compose;
 pub mod cpo;
