@@ -54,6 +54,8 @@ pub enum NllScope {
 /// assert_eq!(losses.mean().into_scalar::<f32>(), 2.0);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
+#[doc(alias = "2203.02155")]
+#[doc(alias = "Training language models to follow instructions with human feedback")]
 pub fn nll_losses(batch: &PairBatch, of: &'static str, logps: &SequenceLogps, reduction: Length) -> Tensor<1> {
     match reduction {
         Length::TokenMean => -logps.sum.clone() * batch.per_mean_token(of, logps),

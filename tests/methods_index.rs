@@ -1,0 +1,220 @@
+//! `docs/methods.md` is made from the headers of the methods' files and from what the methods say of themselves.
+//!
+//! When this test fails it prints the lines that are missing; `ACCORDANT_WRITE=1 cargo test --test methods_index` writes
+//! the file.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use accordant::objectives::{Options, listwise, pairwise, unpaired};
+
+/// What one file says of its method.
+#[derive(Debug, Default)]
+struct Header {
+    title: String,
+    fields: BTreeMap<String, String>,
+}
+
+impl Header {
+    /// The first paragraph, and the paragraphs' `**Field:**` items.
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+        let (mut header, mut open) = (Self::default(), None::<String>);
+        for line in lines {
+            if let Some((field, rest)) = line.strip_prefix("**").and_then(|line| line.split_once(":**")) {
+                header.fields.insert(field.to_owned(), rest.trim().to_owned());
+                open = Some(field.to_owned());
+            } else if line.is_empty() {
+                open = Some(String::new());
+            } else if let Some(field) = &open {
+                if let Some(value) = header.fields.get_mut(field) {
+                    *value = format!("{value} {line}");
+                }
+            } else {
+                header.title = format!("{} {line}", header.title).trim().to_owned();
+            }
+        }
+        header.title = header.title.trim_end_matches('.').to_owned();
+        header
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", |value| value.trim_end_matches('.'))
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The modules of a family in the order of its `mod.rs`, with the text of their files.
+fn files(family: &str) -> Vec<(String, String)> {
+    let folder = root().join("crates/objectives/src").join(family);
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let modules = read(&folder.join("mod.rs"));
+    let names = modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    names.map(|name| (name.to_owned(), read(&folder.join(format!("{name}.rs"))))).collect()
+}
+
+/// What a method consumes beside log-probabilities, and whether it needs a reference.
+struct Needs {
+    reference: bool,
+    sides: Vec<&'static str>,
+}
+
+fn needs(family: &str, name: &str) -> Needs {
+    let options = Options::new();
+    match family {
+        "pairwise" => {
+            let method = pairwise::build(name, &options).expect("defaults are valid");
+            let columns = method.columns().into_iter().map(|column| column.name);
+            let extras = method.extras().into_iter().map(|extra| extra.name);
+            let terms = method.terms().into_iter().map(|term| term.name);
+            Needs { reference: method.needs_reference(), sides: columns.chain(extras).chain(terms).collect() }
+        }
+        "unpaired" => {
+            let method = unpaired::build(name, &options).expect("defaults are valid");
+            let mut sides: Vec<_> = method.columns().into_iter().map(|column| column.name).collect();
+            sides.extend(method.needs_kl_baseline().then_some("kl_baseline"));
+            sides.extend(method.needs_reference_kl().then_some("reference_kl"));
+            Needs { reference: method.needs_reference(), sides }
+        }
+        "listwise" => {
+            let method = listwise::build(name, &options).expect("defaults are valid");
+            let mut sides = vec!["scores"];
+            sides.extend(method.columns().into_iter().chain(method.candidate_columns()).map(|column| column.name));
+            sides.extend(method.needs_answer().then_some("answer"));
+            Needs { reference: method.needs_reference(), sides }
+        }
+        other => unreachable!("`{other}` is no family"),
+    }
+}
+
+const FAMILIES: [(&str, &str, &str); 4] = [
+    ("pairwise", "Pairs", "a chosen and a rejected response to one prompt"),
+    ("unpaired", "Single labels", "a response and whether it is desirable"),
+    ("listwise", "Lists", "several responses to one prompt, with scores"),
+    ("supervised", "Tokens", "log-probabilities or logits of tokens"),
+];
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn document() -> String {
+    let mut out = String::from(
+        "# Methods\n\nMade from the headers of the files by `tests/methods_index.rs`; do not edit. A method is chosen by \
+         its name\n(`pairwise::build(\"dpo\", ..)`, `--objective dpo` in the examples) or built from its configuration; \
+         its file has\nequation, shapes, defaults with their origin, and tests.\n",
+    );
+    for (family, title, data) in FAMILIES {
+        let files = files(family);
+        let (methods, helpers): (Vec<_>, Vec<_>) =
+            files.iter().partition(|(_, text)| text.contains("pub const METHOD: Method"));
+        out += &format!("\n## {title} (`objectives::{family}`): {data}\n\n");
+        if !methods.is_empty() {
+            out += "| method | full name | paper | reads, beside log-probabilities | reference? | checked by |\n";
+            out += "|---|---|---|---|---|---|\n";
+        }
+        let methods_are_empty = methods.is_empty();
+        for (name, text) in methods {
+            let header = Header::parse(text);
+            let needs = needs(family, name);
+            let sides = match needs.sides.is_empty() {
+                true => "-".to_owned(),
+                false => needs.sides.iter().map(|side| format!("`{side}`")).collect::<Vec<_>>().join(", "),
+            };
+            let status = match header.field("Status") {
+                "" => String::new(),
+                status => format!(" **{status}.**"),
+            };
+            out += &format!(
+                "| [`{name}`](../crates/objectives/src/{family}/{name}.rs) | {}{} | {} | {sides} | {} | {} |\n",
+                cell(&header.title),
+                cell(&status),
+                cell(header.field("Paper")),
+                if needs.reference { "yes" } else { "no" },
+                cell(header.field("Checked by")),
+            );
+        }
+        if !methods_are_empty {
+            out += "\nBeside the methods:\n\n";
+        }
+        out += "| module | what it holds | paper |\n|---|---|---|\n";
+        for (name, text) in helpers {
+            let header = Header::parse(text);
+            let paper = match header.field("Paper") {
+                "" => "-",
+                paper => paper,
+            };
+            out += &format!(
+                "| [`{name}`](../crates/objectives/src/{family}/{name}.rs) | {} | {} |\n",
+                cell(&header.title),
+                cell(paper)
+            );
+        }
+    }
+    out
+}
+
+#[test]
+fn the_list_of_methods_is_up_to_date() {
+    let (path, expected) = (root().join("docs/methods.md"), document());
+    if std::env::var_os("ACCORDANT_WRITE").is_some() {
+        fs::write(&path, &expected).expect("the documentation is writable");
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let has = |text: &str, line: &str| text.lines().any(|other| other == line);
+    let missing: Vec<_> = expected.lines().filter(|line| !has(&found, line)).collect();
+    let stale: Vec<_> = found.lines().filter(|line| !has(&expected, line)).collect();
+    assert!(
+        found == expected,
+        "docs/methods.md is not what the files say (ACCORDANT_WRITE=1 writes it)\nmissing:\n{}\nstale:\n{}",
+        missing.join("\n"),
+        stale.join("\n")
+    );
+}
+
+#[test]
+fn every_method_says_where_it_comes_from_and_how_it_is_checked() {
+    let mut wrong = Vec::new();
+    for (family, ..) in FAMILIES {
+        for (name, text) in files(family).iter().filter(|(_, text)| text.contains("pub const METHOD: Method")) {
+            let header = Header::parse(text);
+            for field in ["Paper", "Use when", "Checked by", "Deviations"] {
+                if header.field(field).is_empty() {
+                    wrong.push(format!("{family}/{name}.rs: no `**{field}:**`"));
+                }
+            }
+            // The arXiv id of the header is what the documentation's search should find.
+            for id in header.field("Paper").split([' ', ',', ';', '(', ')']).filter(|word| is_arxiv_id(word)) {
+                if !text.contains(&format!("#[doc(alias = \"{id}\")]")) {
+                    wrong.push(format!("{family}/{name}.rs: no `#[doc(alias = \"{id}\")]`"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn is_arxiv_id(word: &str) -> bool {
+    let digits = |part: &str, len: std::ops::RangeInclusive<usize>| {
+        len.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    word.split_once('.').is_some_and(|(month, number)| digits(month, 4..=4) && digits(number, 4..=5))
+}
+
+#[test]
+fn a_header_is_read_to_its_end() {
+    let header = Header::parse(
+        "//! A method\n//! of two lines.\n//!\n//! **Paper:** one,\n//! two.\n//! **Use when:** x.\n\nfn f() {}\n//! no",
+    );
+    assert_eq!(
+        (header.title.as_str(), header.field("Paper"), header.field("Use when")),
+        ("A method of two lines", "one, two", "x")
+    );
+    assert!(is_arxiv_id("2305.18290") && !is_arxiv_id("0.1") && !is_arxiv_id("2023"));
+}
