@@ -9,7 +9,7 @@ use crate::{
     objectives::{
         Error, Options,
         listwise::{self, ListwiseObjective},
-        pairwise::{self, PairwiseObjective},
+        pairwise::{self, Extra, PairwiseObjective, Term},
         unpaired::{self, UnpairedObjective},
     },
     train::{
@@ -69,6 +69,22 @@ impl Objective {
             Self::Pairs(objective) => objective.needs_reference(),
             Self::Singles(objective) => objective.needs_reference(),
             Self::Lists(objective) => objective.needs_reference(),
+        }
+    }
+
+    /// The third responses to each prompt that it reads.
+    pub fn extras(&self) -> Vec<Extra> {
+        match self {
+            Self::Pairs(objective) => objective.extras(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The losses computed elsewhere that it adds; with one it cannot be trained by [`Objective::train`].
+    pub fn terms(&self) -> Vec<Term> {
+        match self {
+            Self::Pairs(objective) => objective.terms(),
+            _ => Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Does a policy trained by DPO write better responses than the supervised model that it started from?
 //!
-//! Trains a small decoder from scratch on the chosen responses (SFT), then on the pairs with any objective of the family,
+//! Trains a small decoder from scratch on the chosen responses (SFT), then on the pairs with any objective there is,
 //! and compares the two. By default on a synthetic world whose gold reward is known: expect DPO to win about seven in
 //! ten comparisons; the run fails if the lower end of the win rate's 95 % interval is below 0.6. Takes about a minute on
 //! two cores. With `--data` and `--eval`, on HH-RLHF files.
@@ -9,6 +9,8 @@
 
 mod evaluate;
 mod figure;
+mod files;
+mod responses;
 mod source;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -18,16 +20,15 @@ use accordant::{
         OnReject,
         tokenize::Tokenizer,
         tokens::{Overflow, TokenPair, Truncation},
+        world::WorldConfig,
     },
     lm::decoder::{Decoder, DecoderConfig},
-    objectives::{
-        Options,
-        pairwise::{self, PairwiseObjective},
-    },
+    objective::Objective,
+    objectives::Options,
     train::{
-        PairTask, Recorder, TrainConfig,
+        Recorder, TrainConfig,
         files::{writable_folder, write_whole},
-        pair_logps, train_pairs, train_sft,
+        pair_logps, train_sft,
     },
 };
 use anyhow::{Context, Result, bail};
@@ -100,8 +101,7 @@ struct Args {
 }
 
 fn objectives() -> String {
-    let names: Vec<_> = pairwise::methods().iter().map(|method| method.name).collect();
-    format!("The objective, by its name: {}", names.join(", "))
+    format!("The objective, by its name (docs/methods.md lists them): {}", Objective::names().join(", "))
 }
 
 fn field_and_value(text: &str) -> Result<(String, String), String> {
@@ -111,7 +111,7 @@ fn field_and_value(text: &str) -> Result<(String, String), String> {
 
 /// Everything that is decided before any file is read.
 struct Plan {
-    objective: Box<dyn PairwiseObjective>,
+    objective: Objective,
     truncation: Truncation,
     model: DecoderConfig,
     sft: TrainConfig,
@@ -152,7 +152,7 @@ impl Args {
             .with_mlp_size((hidden_size * 8 / 3).next_multiple_of(16));
         model.validate()?;
         Ok(Plan {
-            objective: pairwise::build(&self.objective, &options)?,
+            objective: Objective::build(&self.objective, &options)?,
             truncation,
             model,
             sft: train(steps(self.sft_steps, if real { 240 } else { 400 }, 8), self.sft_learning_rate)?,
@@ -183,12 +183,16 @@ fn run(args: &Args, plan: &Plan) -> Result<()> {
     writable_folder(&args.out)?;
     let on_reject = if args.skip_malformed { OnReject::Skip } else { OnReject::StopIfMalformed };
     let source = if args.data.is_empty() {
-        source::world(args.seed, args.short)?
+        let size = match args.short {
+            true => source::Size { train: 64, test: 32, prompts: 8 },
+            false => source::Size { train: 4000, test: 600, prompts: 400 },
+        };
+        source::world(WorldConfig { seed: args.seed, ..WorldConfig::default() }, size)?
     } else {
-        source::hh_rlhf(&args.data, &args.eval, on_reject)?
+        files::hh_rlhf(&args.data, &args.eval, on_reject)?
     };
     let tokenizer = Tokenizer::train(source.texts(), plan.model.vocab_size)?;
-    let (train, test) = tokenize(&tokenizer, &source, &plan.truncation)?;
+    let (mut train, test) = tokenize(&tokenizer, &source, &plan.truncation)?;
 
     let device = args.device.clone().autodiff();
     let plain = args.device.clone();
@@ -198,15 +202,13 @@ fn run(args: &Args, plan: &Plan) -> Result<()> {
     println!("\nmodel: {} parameters, vocabulary {}", model.num_params(), tokenizer.vocab_size());
     let sft = train_sft(model, &train, &plan.sft, &device, &mut recorder)?;
 
-    let reference = pair_logps(&sft.valid(), &train, args.micro_batch_size, &plain)?;
-    let task = PairTask {
-        pairs: &train,
-        reference: Some(&reference),
-        objective: &*plan.objective,
-        phase: &args.objective,
-        device: &device,
-    };
-    let policy = train_pairs(sft.clone(), &task, &plan.preference, &mut recorder)?;
+    let frozen = sft.valid();
+    if source.world.is_some() && !plan.objective.extras().is_empty() {
+        responses::add(&mut train, &plan.objective.extras(), &frozen, &tokenizer, args.seed, &plain)?;
+    }
+    let reference = pair_logps(&frozen, &train, args.micro_batch_size, &plain)?;
+    let (phase, config) = (args.objective.as_str(), &plan.preference);
+    let policy = plan.objective.train(sft.clone(), &frozen, &train, config, phase, &mut recorder, &device)?;
     let first = recorder.curve(&format!("{}/loss", args.objective)).first().context("the first step was recorded")?.1;
     print!("\n{} loss at step 0: {first:.7}", args.objective);
     if STARTS_AT_LN_2.contains(&args.objective.as_str()) && plan.objective.needs_reference() {

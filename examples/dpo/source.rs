@@ -1,9 +1,7 @@
 //! Where the pairs come from.
 
-use std::path::PathBuf;
-
 use accordant::data::{
-    LoadOptions, LoadReport, Message, OnReject, Pair, Role, Text, read_hh_rlhf,
+    Message, Pair, Role, Text,
     tokenize::Tokenizer,
     tokens::TokenPair,
     world::{World, WorldConfig},
@@ -43,35 +41,63 @@ impl Source {
     }
 }
 
-pub fn world(seed: u64, short: bool) -> Result<Source> {
-    let world = World::new(WorldConfig { seed, ..WorldConfig::default() })?;
-    let (train, test, prompts) = if short { (64, 32, 8) } else { (4000, 600, 400) };
+/// How much of a world is looked at.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub train: usize,
+    pub test: usize,
+    pub prompts: usize,
+}
+
+pub fn world(config: WorldConfig, size: Size) -> Result<Source> {
+    let (seed, world) = (config.seed, World::new(config)?);
+    let Size { train, test, prompts } = size;
     println!("synthetic world, seed {seed}: {train} training pairs, {test} held out, {prompts} prompts");
     Ok(Source {
-        train: world.train_pairs(train),
+        train: annotated(&world, world.train_pairs(train)),
         test: world.test_pairs(test),
         prompts: world.prompts(prompts),
         world: Some(world),
     })
 }
 
-/// No dialogue comes near this; a longer line is not one.
-const MAX_LINE_BYTES: usize = 16 << 20;
+/// What this world knows of its pairs, for the objectives that read more than a label: a reward model that is never
+/// wrong about the average annotator, the probability that an annotator of the pair's group prefers the chosen response,
+/// and what is false.
+fn annotated(world: &World, mut pairs: Vec<Pair>) -> Vec<Pair> {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for pair in &mut pairs {
+        let (prompt, chosen, rejected) = (text(&pair.prompt), text(&pair.chosen), text(&pair.rejected));
+        let gap = world.reward(&prompt, &chosen) - world.reward(&prompt, &rejected);
+        let group = |response: &str| {
+            let named = pair.group.as_deref().and_then(|group| world.group_reward(group, &prompt, response));
+            named.unwrap_or_else(|| world.reward(&prompt, response))
+        };
+        let preferred = sigmoid(group(&chosen) - group(&rejected));
+        let is_false = |response: &str| f64::from(world.attributes(&prompt, response).correct < 1.0);
+        let groups = &world.config().groups;
+        let annotator = groups.iter().position(|group| pair.group.as_deref() == Some(&group.name)).unwrap_or_default();
+        let columns = [
+            ("annotators", annotator as f64),
+            ("chosen_win_prob", preferred),
+            ("desirable_prompt_probs", 0.5),
+            ("hallucinated_chosen", is_false(&chosen)),
+            ("hallucinated_rejected", is_false(&rejected)),
+            ("label_probs", preferred),
+            ("prior_gaps", (2.0 * sigmoid(gap) - 1.0).max(0.0)),
+            ("reference_won", 0.0),
+            ("rejected_win_prob", 1.0 - preferred),
+            ("reward_gaps", gap),
+            ("score_gap", gap),
+        ];
+        pair.meta.extend(columns.map(|(name, value)| (name.to_owned(), value.into())));
+    }
+    pairs
+}
 
-pub fn hh_rlhf(train: &[PathBuf], test: &[PathBuf], on_reject: OnReject) -> Result<Source> {
-    let options = LoadOptions { on_reject, max_line_bytes: MAX_LINE_BYTES, ..LoadOptions::default() };
-    let read = |name: &str, paths: &[PathBuf]| -> Result<Vec<Pair>> {
-        let (mut pairs, mut total) = (Vec::new(), LoadReport::default());
-        for path in paths {
-            let (more, report) = read_hh_rlhf(path, &options)?;
-            println!("{name} file {}:\n{report}", path.display());
-            pairs.extend(more);
-            total.merge(report);
-        }
-        let rows = total.lines - total.blank;
-        println!("{name}: {rows} rows, {} accepted, {} rejected\n", total.used, total.total_rejected());
-        Ok(pairs)
-    };
-    let (train, test) = (read("training", train)?, read("held-out", test)?);
-    Ok(Source { train, test, world: None, prompts: Vec::new() })
+fn text(text: &Text) -> String {
+    match text {
+        Text::Plain(text) => text.clone(),
+        Text::Messages(messages) => messages.iter().map(|message| message.content.as_str()).collect(),
+    }
 }

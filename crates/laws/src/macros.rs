@@ -34,18 +34,7 @@ macro_rules! pairwise_laws {
         fn $test() {
             #[allow(unused_imports)]
             use $crate::{Property::*, Range::*};
-            let objective = $objective;
-            let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
-                let output = ::accordant_objectives::pairwise::evaluate_tokens(
-                    &objective,
-                    t.policy.clone(),
-                    t.reference.clone(),
-                    t.mask.clone(),
-                    &t.columns,
-                    t.tokens_per_item.as_ref().map(::std::slice::from_ref),
-                );
-                $crate::__evaluated!(output)
-            };
+            let loss = $crate::pairwise_loss!($objective);
             let subject = $crate::Subject::pairwise($name, &loss).on(::burn::tensor::Device::flex());
             $(let subject = subject.column($column, $range);)*
             $(let subject = subject.declare($property);)*
@@ -53,6 +42,27 @@ macro_rules! pairwise_laws {
             $crate::announce::assert_laws(&subject);
         }
     };
+}
+
+/// A `PairwiseObjective` of `accordant-objectives` as a [`Loss`](crate::Loss), for a [`Subject`](crate::Subject) of one's
+/// own: `let loss = pairwise_loss!(objective);`.
+#[macro_export]
+macro_rules! pairwise_loss {
+    ($objective:expr) => {{
+        let objective = $objective;
+        move |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
+            let output = ::accordant_objectives::pairwise::evaluate_tokens(
+                &objective,
+                t.policy.clone(),
+                t.reference.clone(),
+                t.mask.clone(),
+                &t.columns,
+                // Of first responses, the only kind that the laws know the mean length of.
+                t.tokens_per_item.as_ref().map(::std::slice::from_ref),
+            );
+            $crate::__evaluated!(output)
+        }
+    }};
 }
 
 /// A test that an `UnpairedObjective` of `accordant-objectives` obeys the laws for single responses; written as

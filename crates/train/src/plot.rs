@@ -1,4 +1,4 @@
-//! SVG figures of curves.
+//! SVG figures of curves and dots.
 
 use std::path::Path;
 
@@ -13,6 +13,8 @@ pub struct Series {
     pub name: String,
     /// Its points; those that are not finite are left out.
     pub points: Vec<(f64, f64)>,
+    /// Whether they are joined; otherwise each is a dot.
+    pub joined: bool,
 }
 
 /// One set of axes.
@@ -97,10 +99,14 @@ fn draw_panel<DB: DrawingBackend>(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
     }
     for (series, color) in panel.series.iter().zip(COLORS.iter().cycle()) {
-        chart
-            .draw_series(LineSeries::new(finite(series), color.stroke_width(2)))?
-            .label(&series.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+        let drawn = match series.joined {
+            true => chart.draw_series(LineSeries::new(finite(series), color.stroke_width(2)))?,
+            false => {
+                let dots = finite(series).into_iter().map(|point| Circle::new(point, 3, color.mix(0.75).filled()));
+                chart.draw_series(dots)?
+            }
+        };
+        drawn.label(&series.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
     }
     chart
         .configure_series_labels()
@@ -155,15 +161,16 @@ mod tests {
     fn a_figure_names_its_curves_and_survives_odd_points() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.svg");
-        let panel = |points: Vec<(f64, f64)>| Panel {
+        let panel = |points: Vec<(f64, f64)>, joined| Panel {
             title: "loss".into(),
             x_label: "step".into(),
             y_label: "nats".into(),
-            series: vec![Series { name: "policy".into(), points }],
+            series: vec![Series { name: "policy".into(), points, joined }],
             level: Some(("ln 2".into(), 2f64.ln())),
         };
         let panels =
-            [panel(vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.5)]), panel(vec![]), panel(vec![(1.0, 2f64.ln())])];
+            [(vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.5)], true), (vec![], true), (vec![(1.0, 2f64.ln())], false)];
+        let panels = panels.map(|(points, joined)| panel(points, joined));
         write_figure(&path, "title & <more>", &panels).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
         for text in ["policy", "ln 2", "step", "nats", "title &amp; &lt;more&gt;"] {
