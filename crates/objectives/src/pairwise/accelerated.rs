@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn no_rows_and_no_choices_are_taken() {
+        for dims in [[0, 3], [2, 0]] {
+            let none = || Tensor::<2>::zeros(dims, &burn::tensor::Device::flex());
+            assert_eq!(extrapolate_logps(none(), none(), 0.5).unwrap().dims(), dims);
+        }
+    }
+
+    #[test]
     fn parameters_by_hand() {
         assert_close(&extrapolate_params(tensor(&[1.0, -2.0]), tensor(&[0.0, 2.0]), 0.25).unwrap(), &[1.25, -3.0]);
     }

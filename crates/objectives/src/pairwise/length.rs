@@ -44,6 +44,10 @@ pub fn desensitize(logps: &TokenLogps, alpha: f64) -> Result<PairLogps> {
     check_domain((0.0..=1.0).contains(&alpha), "ld_alpha", "in [0, 1]", alpha)?;
     let [rows, seq] = logps.logps.dims();
     check_shape("logps", &[2 * (rows / 2), seq], &[rows, seq])?;
+    if rows == 0 || seq == 0 {
+        // No tail to discount, and burn has no rows 0..0.
+        return PairLogps::from_stacked_tokens(logps);
+    }
     // Scored tokens up to and including each position, and the length of the shorter side of each row's pair.
     let kept = logps.mask.clone().int();
     let position = kept.clone().cumsum(1);
@@ -85,6 +89,16 @@ mod tests {
         let mask = Tensor::<2, burn::tensor::Bool>::full([2, 300], true, &Device::flex());
         let pairs = desensitize(&TokenLogps::new(logps, mask).unwrap(), 0.5).unwrap();
         assert_eq!((column(&pairs.chosen.sum), column(&pairs.chosen.count)), (vec![-300.0], vec![300.0]));
+    }
+
+    #[test]
+    fn no_pairs_and_no_tokens_are_taken() {
+        for dims in [[0, 3], [2, 0], [0, 0]] {
+            let logps = Tensor::<2>::zeros(dims, &Device::flex());
+            let mask = Tensor::<2, burn::tensor::Bool>::full(dims, true, &Device::flex());
+            let pairs = desensitize(&TokenLogps::new(logps, mask).unwrap(), 0.5).unwrap();
+            assert_eq!(column(&pairs.chosen.sum), vec![0.0; dims[0] / 2]);
+        }
     }
 
     #[test]

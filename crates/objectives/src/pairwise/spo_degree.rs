@@ -269,6 +269,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_pairs_have_no_losses() {
+        for classes in [0, 3] {
+            let none = || Tensor::<2>::zeros([0, classes], &Device::flex());
+            assert_eq!(degree_losses(none(), none(), &[]).unwrap().dims(), [0]);
+        }
+    }
+
     laws!(
         laws_hold,
         Subject::pairwise("spo_degree", &|t: &Tensors| evaluated(&spo(0.1), t, &[]))
