@@ -435,13 +435,19 @@ impl PairBatch {
         Some(PairValues { chosen: sums.chosen - reference.chosen, rejected: sums.rejected - reference.rejected })
     }
 
-    /// Checks that there is one number for each response.
+    /// Checks that there is one number for each response, in the dtype of the policy's log-probabilities.
     ///
     /// # Errors
-    /// A shape error naming `values.chosen` or `values.rejected`.
+    /// A shape or dtype error naming `values.chosen` or `values.rejected`.
     pub fn check_values(&self, values: &PairValues) -> Result<()> {
-        self.check("values.chosen", &values.chosen)?;
-        self.check("values.rejected", &values.rejected)
+        self.check_numbers("values.chosen", &values.chosen)?;
+        self.check_numbers("values.rejected", &values.rejected)
+    }
+
+    /// Checks that there is one number for each pair, in the dtype of the policy's log-probabilities.
+    pub(super) fn check_numbers(&self, name: &'static str, numbers: &Tensor<1>) -> Result<()> {
+        self.check(name, numbers)?;
+        Ok(check_dtype(name, self.policy.chosen.sum.dtype(), numbers.dtype())?)
     }
 
     /// `values` times `beta`, or times each pair's own.

@@ -7,7 +7,7 @@
 //! squared error.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, check_shape};
+use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -40,7 +40,7 @@ pub const DIRECT_REJECTED: Extra = Extra {
 /// Both inputs and the result: `[n]`. `trace_weight` (c) in `[0, 1]`.
 ///
 /// # Errors
-/// A shape error naming `direct`; a domain error naming `trace_weight`.
+/// A shape or dtype error naming `direct`; a domain error naming `trace_weight`.
 ///
 /// # Example
 /// ```
@@ -54,6 +54,7 @@ pub const DIRECT_REJECTED: Extra = Extra {
 #[doc(alias = "From Noisy Traces to Stable Gradients")]
 pub fn bvpo_loss(traced: Tensor<1>, direct: Tensor<1>, trace_weight: f64) -> Result<Tensor<1>> {
     check_shape("direct", &traced.dims(), &direct.dims())?;
+    check_dtype("direct", traced.dtype(), direct.dtype())?;
     check_weight(trace_weight)?;
     Ok(traced * trace_weight + direct * (1.0 - trace_weight))
 }

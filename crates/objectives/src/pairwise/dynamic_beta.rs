@@ -6,7 +6,7 @@
 //! **Checked by:** hand-worked values and gradients, DPO at `beta_gain` 0.
 //! **Deviations:** a margin below 0, where the reward model contradicts the label, counts as 0.
 
-use accordant_ops::{check_domain, check_shape, stable};
+use accordant_ops::{check_domain, stable};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{Result, side::Column};
 /// `beta` > 0 (or the batch's own), `beta_gain` (w) ≥ 0, `gap_rate` (k) ≥ 0. In `[β, β (1 + w)]`.
 ///
 /// # Errors
-/// A shape error naming `reward_gaps` when there is not one for each pair of `batch`.
+/// A shape error naming `reward_gaps` when there is not one for each pair of `batch`, a dtype error for another dtype.
 ///
 /// # Example
 /// ```
@@ -54,7 +54,7 @@ pub fn dynamic_betas(
     beta_gain: f64,
     gap_rate: f64,
 ) -> Result<Tensor<1>> {
-    check_shape("reward_gaps", &[batch.len()], &reward_gaps.dims())?;
+    batch.check_numbers("reward_gaps", &reward_gaps)?;
     let gain = stable::expm1(reward_gaps.detach().clamp_min(0.0) * -gap_rate) * -beta_gain + 1.0;
     Ok(batch.times_beta(gain, beta))
 }

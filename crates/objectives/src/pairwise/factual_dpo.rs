@@ -84,7 +84,7 @@ fn swapped(pairs: &PairLogps, flip: &Tensor<1, Bool>) -> PairLogps {
 /// 1. Equal labels are exactly DPO.
 ///
 /// # Errors
-/// A shape error naming the argument.
+/// A shape or dtype error naming the argument.
 ///
 /// # Example
 /// ```
@@ -114,7 +114,8 @@ pub fn factual_dpo_loss(
     label_smoothing: f64,
 ) -> Result<Tensor<1>> {
     batch.check_values(&ratios)?;
-    batch.check_values(&hallucinated)?;
+    batch.check_numbers("hallucinated.chosen", &hallucinated.chosen)?;
+    batch.check_numbers("hallucinated.rejected", &hallucinated.rejected)?;
     let chosen = ratios.chosen + hallucinated.difference().detach() * factuality_margin;
     dpo_loss(batch, PairValues { chosen, ..ratios }, beta, label_smoothing)
 }

@@ -6,7 +6,7 @@
 //! **Deviations:** none in the gradient. The loss that is reported has the estimate of the KL divergence as its second
 //! term; in the paper's form the value of that term means nothing.
 
-use accordant_ops::{SequenceLogps, check_domain, check_shape};
+use accordant_ops::{SequenceLogps, check_domain, check_dtype, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -34,7 +34,7 @@ pub const ONLINE_SAMPLE: Extra =
 /// response, whose log-ratio is 0, adds nothing; nor does any where policy = reference.
 ///
 /// # Errors
-/// A shape error naming `log_ratios`.
+/// A shape or dtype error naming `log_ratios`.
 ///
 /// # Example
 /// ```
@@ -52,6 +52,7 @@ pub const ONLINE_SAMPLE: Extra =
 /// ```
 pub fn online_kl_penalties(log_ratios: Tensor<1>, logps: &SequenceLogps) -> Result<Tensor<1>> {
     check_shape("log_ratios", &logps.sum.dims(), &log_ratios.dims())?;
+    check_dtype("log_ratios", logps.sum.dtype(), log_ratios.dtype())?;
     let weights = log_ratios.detach();
     // L − sg(L) is 0 and has the gradient of L.
     let score = logps.sum.clone() - logps.sum.clone().detach();

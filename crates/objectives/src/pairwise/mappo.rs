@@ -6,7 +6,7 @@
 //! **Checked by:** hand-worked values and gradients, the plain methods at a prior gap of 1.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, check_shape};
+use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -60,9 +60,10 @@ pub enum Plugin {
 /// `values`, `prior_gaps` and the result: `[n]`. The gaps are detached.
 ///
 /// # Errors
-/// A shape error naming the argument.
+/// A shape or dtype error naming the argument.
 pub fn discounted(values: PairValues, prior_gaps: Tensor<1>) -> Result<PairValues> {
     check_shape("prior_gaps", &values.rejected.dims(), &prior_gaps.dims())?;
+    check_dtype("prior_gaps", values.rejected.dtype(), prior_gaps.dtype())?;
     let PairValues { chosen, rejected } = values;
     Ok(PairValues { chosen, rejected: rejected * prior_gaps.detach().clamp(0.0, 1.0) })
 }
@@ -81,7 +82,7 @@ pub fn discounted(values: PairValues, prior_gaps: Tensor<1>) -> Result<PairValue
 /// DPO. The batch's label probabilities mix in the loss at `−h`; the objective refuses them.
 ///
 /// # Errors
-/// A shape error naming the argument.
+/// A shape or dtype error naming the argument.
 ///
 /// # Example
 /// ```
@@ -271,6 +272,16 @@ mod tests {
         same(with(Plugin::Ipo { length: Length::TokenMean }), &IpoConfig::new().init().unwrap());
         let simpo = MaPpoConfig::new().with_beta(2.0).with_plugin(Plugin::SimPo { gamma_beta_ratio: 0.5 });
         same(simpo.init().unwrap(), &SimPoConfig::new().init().unwrap());
+    }
+
+    #[test]
+    fn a_common_shift_shows_unless_the_gap_is_one() {
+        let at = |gap: f64, shift: f64| {
+            let ratios = PairValues { chosen: tensor(&[1.0 + shift]), rejected: tensor(&[-0.5 + shift]) };
+            column(&mappo_loss(&spec_batch(), ratios, tensor(&[gap]), 0.1).unwrap())[0]
+        };
+        assert!((at(1.0, 3.0) - at(1.0, 0.0)).abs() < 1e-15);
+        assert!(at(0.4, 3.0) < at(0.4, 0.0) - 0.05);
     }
 
     #[test]

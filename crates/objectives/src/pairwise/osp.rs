@@ -6,7 +6,7 @@
 //! **Checked by:** hand-worked values and gradients, DPO and cDPO, the minimum at the label's log-odds.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, check_shape};
+use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -211,11 +211,12 @@ pub fn ranked_pairs(strengths: &[Vec<f64>], pairing: Pairing) -> Result<Vec<Rank
 /// `margins`, `previous` and the result: `[n]`. `k` = 0 is the policy's own margin.
 ///
 /// # Errors
-/// A shape error naming `previous`; a domain error unless `k` is finite and ≥ 0.
+/// A shape or dtype error naming `previous`; a domain error unless `k` is finite and ≥ 0.
 #[doc(alias = "Spread Preference Annotation: Direct Preference Judgment for Efficient LLM Alignment")]
 pub fn denoised_margins(margins: Tensor<1>, previous: Tensor<1>, k: f64) -> Result<Tensor<1>> {
     check_domain(k.is_finite() && k >= 0.0, "k", "finite and >= 0", k)?;
     check_shape("previous", &margins.dims(), &previous.dims())?;
+    check_dtype("previous", margins.dtype(), previous.dtype())?;
     Ok(margins.detach() * (1.0 + k) - previous.detach() * k)
 }
 

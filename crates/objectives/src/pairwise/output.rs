@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
+use accordant_ops::{ItemReduction, Means, Reduced, check_dtype, check_shape, reduce::reduce_items};
 use burn::tensor::Tensor;
 
 use super::{PairBatch, PairValues};
@@ -58,9 +58,10 @@ impl PairOutput {
     /// Adds a term to the losses, `[n]`. It is multiplied by the batch's scales, as the losses have been.
     ///
     /// # Errors
-    /// A shape error naming `term`.
+    /// A shape or dtype error naming `term`.
     pub fn with_added(mut self, batch: &PairBatch, term: Tensor<1>) -> Result<Self> {
         check_shape("term", &self.losses.dims(), &term.dims())?;
+        check_dtype("term", self.losses.dtype(), term.dtype())?;
         self.losses = self.losses + scaled(term, batch);
         Ok(self)
     }

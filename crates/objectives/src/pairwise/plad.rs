@@ -65,10 +65,9 @@ pub enum PladForm {
 #[doc(alias = "2406.02886")]
 #[doc(alias = "PLaD: Preference-based Large Language Model Distillation with Pseudo-Preference Pairs")]
 pub fn plad_margin_loss(batch: &PairBatch, means: PairValues, score_gaps: Tensor<1>) -> Result<Tensor<1>> {
-    let gaps = PairValues { chosen: score_gaps.clone(), rejected: score_gaps };
-    batch.check_values(&gaps)?;
     batch.check_values(&means)?;
-    Ok(SlicLoss { margin: 0.0 }.losses(batch, means.difference() - gaps.chosen))
+    batch.check_numbers("score_gaps", &score_gaps)?;
+    Ok(SlicLoss { margin: 0.0 }.losses(batch, means.difference() - score_gaps.detach()))
 }
 
 /// Configuration of [`Plad`].
@@ -181,7 +180,7 @@ mod tests {
         assert!(margin.forward(&spec_batch()).unwrap_err().to_string().starts_with("`plad` needs `score_gap`"));
         assert!(!margin.needs_reference() && margin.extras().is_empty());
         let error = plad_margin_loss(&spec_batch(), spec_batch().policy().means(), tensor(&[0.1, 0.2])).unwrap_err();
-        assert_eq!(error.to_string(), "`values.chosen`: expected shape [1], got [2]");
+        assert_eq!(error.to_string(), "`score_gaps`: expected shape [1], got [2]");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! **Checked by:** hand-worked values and gradients.
 //! **Deviations:** none; `beta` is `1/η` of the paper.
 
-use accordant_ops::check_shape;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta, columns::REWARD_GAPS};
@@ -26,7 +25,7 @@ use crate::{Result, side::Column};
 /// `beta` > 0, in the reward's unit over nats. Quadratic: log-ratios of ±1e4 stay finite in f32.
 ///
 /// # Errors
-/// A shape error naming the argument.
+/// A shape or dtype error naming the argument.
 ///
 /// # Example
 /// ```
@@ -45,7 +44,7 @@ use crate::{Result, side::Column};
 #[doc(alias = "REBEL: Reinforcement Learning via Regressing Relative Rewards")]
 pub fn rebel_loss(batch: &PairBatch, ratios: PairValues, reward_gaps: Tensor<1>, beta: f64) -> Result<Tensor<1>> {
     batch.check_values(&ratios)?;
-    check_shape("reward_gaps", &[batch.len()], &reward_gaps.dims())?;
+    batch.check_numbers("reward_gaps", &reward_gaps)?;
     let h = batch.less_margin(batch.times_beta(ratios.difference(), beta));
     Ok((h - reward_gaps.detach()).square())
 }

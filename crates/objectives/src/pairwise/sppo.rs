@@ -103,7 +103,8 @@ pub fn sppo_loss(
     scale: SppoScale,
 ) -> Result<Tensor<1>> {
     batch.check_values(&ratios)?;
-    batch.check_values(&win_probs)?;
+    batch.check_numbers("win_probs.chosen", &win_probs.chosen)?;
+    batch.check_numbers("win_probs.rejected", &win_probs.rejected)?;
     let targets = win_probs.map(|prob| prob.detach() - 0.5);
     let rewards = ratios.map(|ratio| batch.times_beta(ratio, beta));
     let squares = batch.reward_losses(rewards, |PairValues { chosen, rejected }| {
@@ -280,9 +281,9 @@ mod tests {
         let (one, two) = (tensor(&[1.0]), tensor(&[0.0, 1.0]));
         let good = PairValues { chosen: one.clone(), rejected: one.clone() };
         let bad = PairValues { chosen: one, rejected: two };
-        for (ratios, probs) in [(bad.clone(), good.clone()), (good, bad)] {
+        for (name, ratios, probs) in [("values", bad.clone(), good.clone()), ("win_probs", good, bad)] {
             let error = sppo_loss(&spec_batch(), ratios, probs, 1.0, SppoScale::One).unwrap_err().to_string();
-            assert_eq!(error, "`values.rejected`: expected shape [1], got [2]");
+            assert_eq!(error, format!("`{name}.rejected`: expected shape [1], got [2]"));
         }
     }
 

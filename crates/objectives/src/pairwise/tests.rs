@@ -396,6 +396,28 @@ fn two_sides_of_different_dtypes_are_an_error() {
 }
 
 #[test]
+fn numbers_of_another_dtype_are_errors_of_the_pure_functions() {
+    let (wide, narrow) = (|| tensor(&[1.0]), || tensor(&[1.0]).cast(burn::tensor::FloatDType::F32));
+    let values = |chosen, rejected| PairValues { chosen, rejected };
+    let ratios = || values(wide(), wide());
+    let batch = spec_batch();
+    for (name, error) in [
+        ("values.chosen", dpo::dpo_loss(&batch, values(narrow(), wide()), 0.1, 0.0).unwrap_err()),
+        ("values.rejected", dpo::dpo_loss(&batch, values(wide(), narrow()), 0.1, 0.0).unwrap_err()),
+        ("reward_gaps", rebel::rebel_loss(&batch, ratios(), narrow(), 0.1).unwrap_err()),
+        ("reward_gaps", dynamic_beta::dynamic_betas(&batch, narrow(), 0.1, 0.5, 0.5).unwrap_err()),
+        ("prior_gaps", mappo::mappo_loss(&batch, ratios(), narrow(), 0.1).unwrap_err()),
+        ("calibration", vpo::vpo_loss(&batch, narrow(), vpo::Setting::Offline, 0.1, 0.1).unwrap_err()),
+        ("term", PairOutput::new(wide(), &batch, 0.1).with_added(&batch, narrow()).unwrap_err()),
+        ("direct", bvpo::bvpo_loss(wide(), narrow(), 0.5).unwrap_err()),
+        ("previous", osp::denoised_margins(wide(), narrow(), 0.5).unwrap_err()),
+        ("log_ratios", hypo::online_kl_penalties(narrow(), &batch.policy.chosen).unwrap_err()),
+    ] {
+        assert_eq!(error.to_string(), format!("`{name}`: expected dtype F64, got F32"));
+    }
+}
+
+#[test]
 fn reference_and_side_information_of_another_dtype_are_taken() {
     let narrow = |values: &Tensor<1>| values.clone().cast(burn::tensor::FloatDType::F32);
     let side = |side: &SequenceLogps| SequenceLogps::new(narrow(&side.sum), narrow(&side.count)).unwrap();

@@ -50,7 +50,7 @@ pub enum Calibration {
 /// Policy = reference gives ln 2; an empty calibration response, whose log-ratio is 0, adds nothing.
 ///
 /// # Errors
-/// [`crate::Error::MissingReference`] naming `vpo`; a shape error naming `calibration`.
+/// [`crate::Error::MissingReference`] naming `vpo`; a shape or dtype error naming `calibration`.
 ///
 /// # Example
 /// ```
@@ -75,7 +75,7 @@ pub fn vpo_loss(
     beta: f64,
     alpha: f64,
 ) -> Result<Tensor<1>> {
-    accordant_ops::check_shape("calibration", &[batch.len()], &calibration.dims())?;
+    batch.check_numbers("calibration", &calibration)?;
     let preference = dpo_loss(batch, batch.log_ratios("vpo")?, beta, 0.0)?;
     let sign = match setting {
         Setting::Online => 1.0,
