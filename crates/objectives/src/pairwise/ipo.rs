@@ -14,9 +14,10 @@ use crate::Result;
 /// IPO losses, one per pair.
 ///
 /// ```text
-/// loss = (h − margin − 1/(2τ))²,   h = d_w/n_w − d_l/n_l  (or d_w − d_l)        (eq. 17)
+/// loss = (h/τ − 1/(2τ))²,   h = τ (d_w/n_w − d_l/n_l) − margin  (or d_w − d_l)        (eq. 17)
 /// ```
 ///
+/// A margin is in units of the reward, as everywhere: the log-ratios shall differ by `margin/τ` more.
 /// With a probability `q` that the label is wrong, the loss is `(1−q)` times this plus `q` times the same at `−h`.
 ///
 /// # Shapes
@@ -45,8 +46,9 @@ use crate::Result;
 #[doc(alias = "A General Theoretical Paradigm to Understand Learning from Human Preferences")]
 pub fn ipo_loss(batch: &PairBatch, ratios: PairValues, beta: f64) -> Result<Tensor<1>> {
     batch.check_values(&ratios)?;
-    let target = batch.betas(beta).recip() * 0.5;
-    Ok(batch.margin_losses(ratios.difference(), |h| (h - target.clone()).square()))
+    let per_beta = batch.betas(beta).recip();
+    let h = batch.times_beta(ratios.difference(), beta);
+    Ok(batch.margin_losses(h, |h| ((h - 0.5) * per_beta.clone()).square()))
 }
 
 /// The square of a margin's distance from a target: regression.
@@ -117,9 +119,9 @@ mod tests {
 
     use super::*;
     use crate::pairwise::{
-        Composed, Score,
+        Composed, PairLogps, Score,
         f_dpo::Divergence,
-        tests::{column, extreme_batch, finite_at_extremes, grad_of_policy, spec_batch, tensor},
+        tests::{column, extreme_batch, finite_at_extremes, grad_of_policy, logps, spec_batch, tensor},
     };
 
     fn ipo(length: Length) -> Ipo {
@@ -163,6 +165,27 @@ mod tests {
     }
 
     #[test]
+    fn a_margin_is_in_units_of_the_reward() {
+        // τ D − margin = 0.15 − 0.05 = 0.1: the loss at D = 1.
+        let batch = spec_batch().with_margins(tensor(&[0.05])).unwrap();
+        assert!((column(&ipo(Length::Sum).forward(&batch).unwrap().losses)[0] - 16.0).abs() < 1e-12);
+        // With a beta of the pair's own, 0.2 · 1.5 − 0.1 = 0.2 · 1, and a target of 2.5.
+        let batch = spec_batch().with_margins(tensor(&[0.1])).unwrap().with_betas(tensor(&[0.2])).unwrap();
+        assert!((column(&ipo(Length::Sum).forward(&batch).unwrap().losses)[0] - 2.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_common_shift_of_sums_shows_per_token_only() {
+        let loss = |length: Length, shift: f64| {
+            let policy = PairLogps::new(logps(&[-12.0 + shift], &[10.0]), logps(&[-15.0 + shift], &[12.0])).unwrap();
+            let batch = PairBatch::new(policy).with_reference(spec_batch().reference().unwrap().clone()).unwrap();
+            column(&ipo(length).forward(&batch).unwrap().losses)[0]
+        };
+        assert!((loss(Length::Sum, 2.0) - loss(Length::Sum, 0.0)).abs() < 1e-12);
+        assert!((loss(Length::TokenMean, 2.0) - loss(Length::TokenMean, 0.0)).abs() > 0.1, "10 tokens and 12");
+    }
+
+    #[test]
     fn the_square_of_an_exponential_score_is_a_number() {
         for divergence in [Divergence::ForwardKl, Divergence::Alpha(0.5), Divergence::Alpha(-1.0)] {
             let score = Score::Divergence { divergence, length: Length::Sum };
@@ -182,4 +205,37 @@ mod tests {
             assert!(IpoConfig::new().with_beta(beta).init().unwrap_err().to_string().starts_with("`beta`"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        per_token_it_obeys_the_laws,
+        "ipo",
+        ipo(Length::TokenMean),
+        [],
+        [
+            ShiftInvariantPerToken,
+            ConvexInMargin,
+            // 4 · 1/(2β) · mean log-ratios
+            SwapDifferencePerToken(20.0),
+            AtReference(25.0),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShiftsPerToken { beta: 0.1 },
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        summed_it_obeys_the_laws,
+        "ipo",
+        ipo(Length::Sum),
+        [],
+        [
+            ShiftInvariant,
+            ConvexInMargin,
+            SwapDifference(20.0),
+            AtReference(25.0),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
 }

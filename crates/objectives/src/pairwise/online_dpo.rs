@@ -299,7 +299,7 @@ mod tests {
         Subject::pairwise("online_dpo ipo", &|t: &Tensors| evaluated(&online(OnlineLoss::Ipo), t, &[]))
             .on(Device::flex())
             .declare(Property::LabelProbMixes)
-            .declare(Property::MarginShifts { beta: 1.0 })
+            .declare(Property::MarginShifts { beta: 0.1 })
             .declare(Property::ShiftInvariant)
             .declare(Property::ConvexInMargin)
             .declare(Property::SwapDifference(20.0))
