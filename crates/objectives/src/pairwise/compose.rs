@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use super::{
     PairBatch, PairOutput, PairValues, PairwiseObjective, Score, batch::Extra, check_beta, f_dpo::exponent_max,
+    wrapped::merged,
 };
 use crate::{Result, State, side::Column};
 use accordant_ops::check_domain;
@@ -63,6 +64,11 @@ pub trait Regularizer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Side information that is missing, named.
     fn penalties(&self, batch: &PairBatch) -> Result<Tensor<1>>;
+
+    /// The side information that it reads.
+    fn columns(&self) -> Vec<Column> {
+        Vec::new()
+    }
 
     /// The third responses that it reads.
     fn extras(&self) -> Vec<Extra> {
@@ -202,7 +208,9 @@ impl PairwiseObjective for Composed {
     }
 
     fn columns(&self) -> Vec<Column> {
-        self.weighting.as_ref().map(|weighting| weighting.columns()).unwrap_or_default()
+        let weightings = self.weighting.as_ref().map(|weighting| weighting.columns()).unwrap_or_default();
+        let regularizers = self.regularizer.as_ref().map(|(_, regularizer)| regularizer.columns());
+        merged(weightings, regularizers.unwrap_or_default())
     }
 
     fn extras(&self) -> Vec<Extra> {

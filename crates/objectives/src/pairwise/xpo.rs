@@ -70,6 +70,10 @@ impl Regularizer for Exploration {
     fn penalties(&self, batch: &PairBatch) -> Result<Tensor<1>> {
         explored_logps(batch.policy(), batch.column(REFERENCE_WON, "xpo")?)
     }
+
+    fn columns(&self) -> Vec<Column> {
+        vec![REFERENCE_WON]
+    }
 }
 
 /// Configuration of [`Xpo`].
@@ -124,7 +128,7 @@ pub const METHOD: Method = Method {
 
 impl PairwiseObjective for Xpo {
     fn columns(&self) -> Vec<Column> {
-        (self.config.alpha > 0.0).then_some(REFERENCE_WON).into_iter().collect()
+        if self.config.alpha > 0.0 { Exploration.columns() } else { Vec::new() }
     }
 
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
@@ -148,7 +152,11 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::pairwise::tests::{column, evaluated, grad_of_policy, spec_batch, tensor};
+    use crate::pairwise::{
+        Composed, Length, Score,
+        hinge::HingeLoss,
+        tests::{column, evaluated, grad_of_policy, spec_batch, tensor},
+    };
 
     fn xpo(alpha: f64) -> Xpo {
         XpoConfig::new().with_alpha(alpha).init().unwrap()
@@ -156,6 +164,15 @@ mod tests {
 
     fn batch(reference_won: f64) -> PairBatch {
         spec_batch().with_column(REFERENCE_WON, tensor(&[reference_won])).unwrap()
+    }
+
+    #[test]
+    fn beside_another_loss_it_still_says_what_it_reads() {
+        let hinge = Composed::new(Score::LogRatio(Length::Sum), 0.1, HingeLoss).unwrap();
+        let explored = hinge.with_regularizer(0.1, Exploration).unwrap();
+        assert_eq!(explored.columns(), [REFERENCE_WON]);
+        // The hinge at h = 0.15, and a tenth of −15.
+        assert!((column(&explored.forward(&batch(0.0)).unwrap().losses)[0] - (0.85 - 1.5)).abs() < 1e-14);
     }
 
     #[test]
