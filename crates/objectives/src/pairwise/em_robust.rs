@@ -16,10 +16,12 @@ use burn::{
 };
 
 use super::{
-    Extra, Method, PairBatch, PairOutput, PairwiseObjective, Term, sigmoid,
+    Extra, Method, PairBatch, PairOutput, PairwiseObjective, Term,
+    columns::LABEL_PROBS,
+    sigmoid,
     wrapped::{from_options, merged},
 };
-use crate::{Domain, Result, State, side::Column};
+use crate::{Domain, Error, Result, State, side::Column};
 
 /// Who labeled a pair.
 pub const ANNOTATORS: Column =
@@ -74,8 +76,13 @@ impl EmRobustConfig {
     /// in the paper.
     ///
     /// # Errors
-    /// A domain error naming the field.
+    /// A domain error naming the field; [`Error::NotTaken`] for a base that needs label probabilities (`irepo`, `osp`),
+    /// which are what is estimated here.
     pub fn init(&self, base: Box<dyn PairwiseObjective>) -> Result<EmRobust> {
+        if base.columns().contains(&LABEL_PROBS) {
+            let reason = "a base that needs them fits what is estimated here";
+            return Err(Error::NotTaken { method: "em_robust", name: LABEL_PROBS.name, reason });
+        }
         check_domain((ETA_MIN..=ETA_MAX).contains(&self.eta), "eta", "in [0.501, 0.999]", self.eta)?;
         check_domain((0.0..=1.0).contains(&self.eta_rate), "eta_rate", "in [0, 1]", self.eta_rate)?;
         Ok(EmRobust { config: self.clone(), base })
@@ -431,6 +438,14 @@ mod tests {
         }
         assert!(em(config).uses_batch_statistics());
         assert!(!em(EmRobustConfig::new().with_eta_rate(0.0)).uses_batch_statistics());
+    }
+
+    #[test]
+    fn a_base_that_needs_label_probabilities_is_refused() {
+        for base in ["irepo", "osp"] {
+            let error = build("em_robust", &Options::new().with("base", base)).unwrap_err().to_string();
+            assert!(error.starts_with("`em_robust` cannot take `label_probs`: a base that"), "{error}");
+        }
     }
 
     accordant_laws::pairwise_laws!(
