@@ -6,12 +6,12 @@
 //! **Deviations:** none. A divergence other than reverse KL scores the **summed** log-ratio, and its score is divided by
 //! the length, as in TRL.
 
-use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
     Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, Score, check_beta, check_smoothing,
-    dpo::dpo_loss, f_dpo::Divergence,
+    dpo::dpo_loss,
+    f_dpo::{Divergence, check_exponent_max},
 };
 use crate::Result;
 
@@ -78,14 +78,13 @@ impl LnDpoConfig {
         check_beta(self.beta)?;
         check_smoothing(self.label_smoothing)?;
         self.divergence.check()?;
-        if let Some(limit) = self.exponent_max {
-            check_domain(limit.is_finite() && limit > 0.0, "exponent_max", "finite and > 0", limit)?;
-        }
+        check_exponent_max(self.exponent_max)?;
         Ok(LnDpo { config: self.clone() })
     }
 }
 
-/// The LN-DPO objective; see [`ln_dpo_loss`]. Rewards are `beta` times the summed log-ratio, as TRL logs them.
+/// The LN-DPO objective; see [`ln_dpo_loss`]. Rewards are `beta` times the summed log-ratio, as TRL logs them. The
+/// metric `n_score_clamped` is [`super::f_dpo::FDpo`]'s.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LnDpo {
     config: LnDpoConfig,
@@ -103,7 +102,7 @@ impl PairwiseObjective for LnDpo {
         let LnDpoConfig { beta, label_smoothing, divergence, exponent_max } = self.config;
         let score = Score::Divergence { divergence, length: Length::Sum };
         let losses = ln_dpo_loss(batch, score.of(batch, exponent_max, "ln_dpo")?, beta, label_smoothing)?;
-        Ok(PairOutput::new(losses, batch, beta))
+        score.log_clamped(PairOutput::new(losses, batch, beta), batch, exponent_max, "ln_dpo")
     }
 }
 
@@ -135,6 +134,26 @@ mod tests {
         let output = LnDpoConfig::new().init().unwrap().forward(&spec_batch()).unwrap();
         assert_eq!(column(&output.chosen_rewards), [5.0], "the summed log-ratio is reported");
         assert_eq!(column(&output.rejected_rewards), [-2.5]);
+    }
+
+    #[test]
+    fn a_common_shift_of_sums_shows_where_lengths_differ() {
+        let at = |shift: f64| {
+            let ratios = PairValues { chosen: tensor(&[1.0 + shift]), rejected: tensor(&[-0.5 + shift]) };
+            column(&ln_dpo_loss(&spec_batch(), ratios, 5.0, 0.0).unwrap())[0]
+        };
+        // h rises by 5 · 6 (1/10 − 1/12) = 0.5.
+        assert!((at(6.0) - (1.0 + (-H - 0.5).exp()).ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn exponents_that_are_clamped_are_counted() {
+        // d_w = 1 and d_l = −0.5: of the exponents −1 and 0.5 one is above 0.4.
+        let config = LnDpoConfig::new().with_divergence(Divergence::ForwardKl).with_exponent_max(Some(0.4));
+        let clamped = |config: LnDpoConfig| {
+            config.init().unwrap().forward(&spec_batch()).unwrap().means().mean("n_score_clamped")
+        };
+        assert_eq!((clamped(config), clamped(LnDpoConfig::new())), (Some(1.0), None));
     }
 
     #[test]
