@@ -60,6 +60,11 @@ pub struct MadpoWeighting {
     config: MadpoConfig,
 }
 
+/// `values` times the pairs' weights; what a pair of weight 0 has may be anything.
+fn weighted(values: Tensor<1>, weights: &Tensor<1>) -> Tensor<1> {
+    values.mask_fill(weights.clone().equal_scalar(0.0), 0.0) * weights.clone()
+}
+
 impl Weighting for MadpoWeighting {
     fn factors(&self, batch: &PairBatch) -> Result<Tensor<1>> {
         let MadpoConfig { kappa, center, weight_min, weight_max, normalize, .. } = self.config;
@@ -72,7 +77,7 @@ impl Weighting for MadpoWeighting {
             return Ok(factors);
         }
         let weights = batch.weights();
-        let total = (factors.clone() * weights.clone()).sum();
+        let total = weighted(factors.clone(), &weights).sum();
         let nothing = total.clone().equal_scalar(0.0);
         Ok(factors * (weights.sum() / total.mask_fill(nothing, 1.0)))
     }
@@ -92,7 +97,7 @@ impl Weighting for MadpoWeighting {
         let weights = batch.weights();
         let gaps = batch.column(REWARD_GAPS, "madpo")?;
         let number = |tensor: Tensor<1>| tensor.sum().into_scalar::<f64>();
-        let (sum, added) = (number(gaps * weights.clone()), number(weights));
+        let (sum, added) = (number(weighted(gaps, &weights)), number(weights));
         let (mean, count) = (state.get(MEAN).unwrap_or(0.0), state.get(COUNT).unwrap_or(0.0) + added);
         if added > 0.0 {
             state.set(MEAN, mean + (sum - mean * added) / count);
@@ -340,6 +345,17 @@ mod tests {
         let error = config.init().unwrap().forward(&spec_batch()).unwrap_err().to_string();
         assert!(error.starts_with("`madpo` needs `reward_gaps`"), "{error}");
         assert_eq!(config.init().unwrap().columns(), [REWARD_GAPS]);
+    }
+
+    #[test]
+    fn the_gap_of_a_pair_without_weight_is_not_read() {
+        let batch = three([1.0, f64::NAN, 3.0], [1.0; 3]);
+        let objective = MadpoConfig::new().with_normalize(true).init().unwrap();
+        let mut state = State::default();
+        objective.observe(&mut state, &batch).unwrap();
+        assert_eq!((state.get(MEAN), state.get(COUNT)), (Some(2.0), Some(2.0)));
+        let losses = column(&objective.forward(&batch.with_state(state)).unwrap().losses);
+        assert!(losses[0].is_finite() && losses[2].is_finite(), "{losses:?}");
     }
 
     accordant_laws::pairwise_laws!(
