@@ -8,7 +8,10 @@
 use accordant_ops::{check_domain, stable::softplus};
 use burn::{config::Config, tensor::Tensor};
 
-use super::{Length, Method, PairBatch, PairOutput, PairValues, PairwiseObjective, sft::nll_losses};
+use super::{
+    Method, PairBatch, PairOutput, PairValues, PairwiseObjective,
+    sft::{NllScope, NllTerm},
+};
 use crate::Result;
 
 /// DPO losses with one `beta` for the chosen and another for the rejected response, one per pair.
@@ -83,9 +86,12 @@ impl AsymmetricDpoConfig {
         let positive = |beta: f64| beta.is_finite() && beta > 0.0;
         check_domain(positive(self.beta_chosen), "beta_chosen", "finite and > 0", self.beta_chosen)?;
         check_domain(positive(self.beta_rejected), "beta_rejected", "finite and > 0", self.beta_rejected)?;
-        let holds = self.sft_weight.is_finite() && self.sft_weight >= 0.0;
-        check_domain(holds, "sft_weight", "finite and >= 0", self.sft_weight)?;
+        self.nll().check()?;
         Ok(AsymmetricDpo { config: self.clone() })
+    }
+
+    fn nll(&self) -> NllTerm {
+        NllTerm { weight: self.sft_weight, scope: NllScope::ChosenCompletion }
     }
 }
 
@@ -106,21 +112,13 @@ pub const METHOD: Method = Method {
 impl PairwiseObjective for AsymmetricDpo {
     fn forward(&self, batch: &PairBatch) -> Result<PairOutput> {
         batch.refuse("asymmetric_dpo", &["betas"], "it has one for the chosen and one for the rejected side")?;
-        let AsymmetricDpoConfig { beta_chosen, beta_rejected, sft_weight } = self.config;
+        let AsymmetricDpoConfig { beta_chosen, beta_rejected, .. } = self.config;
         let ratios = batch.log_ratios("asymmetric_dpo")?;
         let losses = asymmetric_dpo_loss(batch, ratios.clone(), beta_chosen, beta_rejected)?;
         let rewards = PairValues { chosen: ratios.chosen * beta_chosen, rejected: ratios.rejected * beta_rejected };
-        let output = PairOutput::with_rewards(losses, batch, rewards);
-        if sft_weight == 0.0 {
-            return Ok(output);
-        }
-        let chosen = &batch.policy().chosen;
-        let nll = nll_losses(batch, "chosen", chosen, Length::TokenMean);
-        output.with_added(batch, nll * sft_weight)?.with_weighted_metric(
-            "nll",
-            -chosen.mean.clone(),
-            chosen.count.clone(),
-        )
+        let nll = self.config.nll();
+        let output = PairOutput::with_rewards(nll.add(losses, batch, "asymmetric_dpo")?, batch, rewards);
+        nll.log(output, batch, "asymmetric_dpo")
     }
 }
 

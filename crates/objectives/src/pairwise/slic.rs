@@ -109,7 +109,8 @@ impl SlicConfig {
     }
 }
 
-/// The SLiC-HF objective; see [`slic_loss`]. Rewards are the log-probabilities that it compares.
+/// The SLiC-HF objective; see [`slic_loss`]. Rewards are the log-probabilities that it compares. Logs
+/// `nll`, the target's in nats a token, when it has a weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slic {
     config: SlicConfig,
@@ -138,15 +139,16 @@ impl PairwiseObjective for Slic {
         let SlicConfig { margin, sft_weight, length, target } = self.config;
         batch.refuse("slic", &["betas"], "its rewards are log-probabilities without a factor")?;
         let scores = Score::LogProb(length).of(batch, None, "slic")?;
-        let mut losses = slic_loss(batch, scores.clone(), margin)?;
-        if sft_weight > 0.0 {
-            let (of, logps) = match target {
-                SftTarget::Chosen => ("chosen", &batch.policy().chosen),
-                SftTarget::Separate => (SFT_TARGET.name, batch.extra(SFT_TARGET, "slic")?),
-            };
-            losses = losses + nll_losses(batch, of, logps, length) * sft_weight;
+        let output = PairOutput::with_rewards(slic_loss(batch, scores.clone(), margin)?, batch, scores);
+        if sft_weight == 0.0 {
+            return Ok(output);
         }
-        Ok(PairOutput::with_rewards(losses, batch, scores))
+        let (of, logps) = match target {
+            SftTarget::Chosen => ("chosen", &batch.policy().chosen),
+            SftTarget::Separate => (SFT_TARGET.name, batch.extra(SFT_TARGET, "slic")?),
+        };
+        let nll = nll_losses(batch, of, logps, length) * sft_weight;
+        output.with_added(batch, nll)?.with_weighted_metric("nll", -logps.mean.clone(), logps.count.clone())
     }
 }
 
@@ -236,6 +238,13 @@ mod tests {
         SlicConfig::new().with_margin(0.0).init().expect("a plain ranking loss");
         let scores = PairValues { chosen: tensor(&[1.0, 2.0]), rejected: tensor(&[0.0]) };
         assert!(slic_loss(&spec_batch(), scores, 1.0).unwrap_err().to_string().starts_with("`values.chosen`"));
+    }
+
+    #[test]
+    fn the_likelihood_of_the_target_is_logged() {
+        let nll = |config: SlicConfig| config.init().unwrap().forward(&spec_batch()).unwrap().means().mean("nll");
+        // 12 nats over ten tokens.
+        assert_eq!((nll(SlicConfig::new()), nll(SlicConfig::new().with_sft_weight(0.0))), (Some(1.2), None));
     }
 
     accordant_laws::pairwise_laws!(
