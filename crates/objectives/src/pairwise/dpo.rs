@@ -233,4 +233,30 @@ mod tests {
         assert!(!free.needs_reference());
         free.forward(&batch).expect("a reference-free method takes a batch without one");
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "dpo",
+        dpo(DpoConfig::new()),
+        [],
+        [
+            ShiftInvariant,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            SwapDifference(0.1),
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        without_a_reference_it_obeys_the_laws,
+        "dpo",
+        dpo(DpoConfig::new().with_reference_free(true)),
+        [],
+        [ReferenceFree, ShiftInvariant, DecreasingInChosen, IncreasingInRejected, SwapDifference(0.1)],
+    );
 }

@@ -310,4 +310,64 @@ mod tests {
         assert!(FDpoConfig::new().with_beta(f64::NAN).init().is_err());
         assert!(FDpoConfig::new().with_label_smoothing(0.5).init().is_err());
     }
+
+    accordant_laws::pairwise_laws!(
+        reverse_kl_obeys_the_laws,
+        "f_dpo",
+        FDpoConfig::new().with_divergence(Divergence::ReverseKl).init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        jensen_shannon_obeys_the_laws,
+        "f_dpo",
+        FDpoConfig::new().with_divergence(Divergence::JensenShannon).init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        forward_kl_obeys_the_laws,
+        "f_dpo",
+        FDpoConfig::new().with_divergence(Divergence::ForwardKl).init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes
+        ],
+    );
+
+    accordant_laws::pairwise_laws!(
+        an_alpha_divergence_obeys_the_laws,
+        "f_dpo",
+        FDpoConfig::new().with_divergence(Divergence::Alpha(0.5)).init().unwrap(),
+        [],
+        [
+            ShiftSensitive,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            AtReference(2f64.ln()),
+            LowerBound(0.0),
+            LabelProbMixes
+        ],
+    );
 }

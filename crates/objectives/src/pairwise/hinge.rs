@@ -136,4 +136,21 @@ mod tests {
             assert!(HingeConfig::new().with_beta(beta).init().unwrap_err().to_string().starts_with("`beta`"));
         }
     }
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "hinge",
+        HingeConfig::new().init().unwrap(),
+        [],
+        [
+            ShiftInvariant,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            AtReference(1.0),
+            LowerBound(0.0),
+            LabelProbMixes,
+            MarginShifts { beta: 0.1 },
+        ],
+    );
 }

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `weights` | scale a pair's loss and its share of the denominator |
 //! | `scales` | scale a pair's loss alone (WPO) |
-//! | `label_probs` | with `p`, the loss is `p · loss(w, l) + (1 − p) · loss(l, w)` |
+//! | `label_probs` | with `p`, the loss is `p · loss(w, l) + (1 − p) · loss(l, w)`; a margin, SimPO's γ too, changes its sign |
 //! | `margins` | subtracted from the difference of the rewards |
 //! | `betas` | in place of the method's own `beta` |
 //!

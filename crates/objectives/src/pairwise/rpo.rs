@@ -214,4 +214,12 @@ mod tests {
         [],
         [LowerBound(0.0), DecreasingInChosen, IncreasingInRejected, ConvexInMargin]
     );
+
+    accordant_laws::pairwise_laws!(
+        the_preference_term_obeys_the_laws,
+        "rpo",
+        RpoConfig::new().with_sft_weight(0.0).init().unwrap(),
+        [],
+        [ShiftInvariant, SwapDifference(0.1), AtReference(2f64.ln()), LabelProbMixes, MarginShifts { beta: 0.1 }]
+    );
 }

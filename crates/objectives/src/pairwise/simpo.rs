@@ -294,4 +294,20 @@ mod tests {
         [],
         [ReferenceFree, DecreasingInChosen, IncreasingInRejected, ConvexInMargin, LowerBound(0.0)],
     );
+
+    accordant_laws::pairwise_laws!(
+        obeys_the_laws,
+        "simpo",
+        SimPoConfig::new().init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ShiftInvariantPerToken,
+            DecreasingInChosen,
+            IncreasingInRejected,
+            ConvexInMargin,
+            LowerBound(0.0),
+            MarginShiftsPerToken { beta: 2.0 },
+        ],
+    );
 }
