@@ -143,10 +143,11 @@ impl UnpairedObjective for Kldo {
         let &[now, undesirable] = read.as_slice::<f64>().expect("converted to f64") else { return Ok(()) };
         if undesirable > 0.0 {
             let mean = match state.get(LOG_MEAN_EXP) {
-                // log(ema e^old + (1 − ema) e^now), the larger one taken out.
+                // log(ema e^old + (1 − ema) e^now), the larger one taken out: with its weight, which may be 0.
                 Some(old) => {
                     let top = old.max(now);
-                    top + (ema * (old - top).exp() + (1.0 - ema) * (now - top).exp()).ln()
+                    let (old, now) = (old + ema.ln(), now + (-ema).ln_1p());
+                    top + ((old - top).exp() + (now - top).exp()).ln()
                 }
                 None => now,
             };
@@ -298,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn a_running_mean_that_keeps_nothing_is_the_mean_of_the_batch() {
+        // The rewards before were 1e4 larger: what is kept of them has weight 0, and e^-10000 is 0.
+        let objective = kldo(KldoConfig::new().with_beta(1.0).with_ema(Some(0.0)));
+        let mut state = State::default();
+        state.set(LOG_MEAN_EXP, 1e4);
+        objective.observe(&mut state, &four()).unwrap();
+        assert!((state.get(LOG_MEAN_EXP).unwrap() - 0.5f64.cosh().ln()).abs() < 1e-15, "{state:?}");
+    }
+
     fn defaults_and_senseless_settings() {
         assert_eq!(KldoConfig::new(), KldoConfig { beta: 0.1, ema: None });
         for ema in [-0.1, 1.0, f64::NAN] {
