@@ -48,7 +48,7 @@ pub(super) fn others(present: Tensor<2, Bool>) -> Tensor<3, Bool> {
 }
 
 impl Comparisons {
-    /// From scores (larger is better) of the candidates that are there.
+    /// From scores (larger is better) of the candidates that are there; one whose score is NaN counts as absent.
     ///
     /// # Shapes
     /// `scores` and `present`: `[n, k]`.
@@ -76,11 +76,13 @@ impl Comparisons {
     /// [`Comparisons::new`] of tensors that a batch has made.
     pub(super) fn of(scores: Tensor<2>, present: Tensor<2, Bool>) -> Self {
         let scores = scores.detach();
+        // What compares with nothing would be both the best and the worst.
+        let present = present.bool_and(scores.clone().is_nan().bool_not());
         let better = rows(scores.clone()).greater(columns(scores)).bool_and(both(present.clone()));
         Self { present, better }
     }
 
-    /// The candidates that are there, `[n, k]`.
+    /// The candidates that are there and have a score, `[n, k]`.
     pub(super) fn present(&self) -> Tensor<2, Bool> {
         self.present.clone()
     }
@@ -180,6 +182,9 @@ mod tests {
         let scores = matrix(&[&[1.0, f64::NAN, 0.0]]);
         let c = Comparisons::new(scores, bools(&[&[true, true, true]])).unwrap();
         assert_eq!(values(&c.count(DType::F64)), [1.0]);
+        assert_eq!(values(&c.best(DType::F64)), [1.0, 0.0, 0.0], "nor is it among the best");
+        assert_eq!(values(&c.worst(DType::F64)), [0.0, 0.0, 1.0]);
+        assert_eq!(values(&c.tie_blocks_above(DType::F64))[2], 1.0, "nor a position of its own");
     }
 
     #[test]
