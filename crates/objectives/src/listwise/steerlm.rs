@@ -12,7 +12,7 @@ use super::{
     ListBatch, ListOutput, ListwiseObjective, Method,
     infonca::{divergences, infonca_loss, softmax_targets},
 };
-use crate::{Domain, Result, side::Column};
+use crate::{Domain, Error, Result, side::Column};
 
 /// What the candidates were sampled from.
 pub const PROPOSAL_LOGPS: Column = Column {
@@ -108,7 +108,7 @@ impl ListwiseObjective for SteerLm {
 
     fn forward(&self, batch: &ListBatch) -> Result<ListOutput> {
         let rewards = batch.log_ratios("steerlm")?;
-        let prior = batch.policy().sum - rewards.clone();
+        let prior = batch.reference().ok_or(Error::MissingReference { method: "steerlm" })?.sum;
         let proposal = batch.candidate_column(PROPOSAL_LOGPS, "steerlm")?;
         let targets = steerlm_targets(batch, prior, proposal.clone())?;
         let losses = steerlm_loss(batch, targets.clone(), proposal)?;
@@ -164,6 +164,20 @@ mod tests {
         let as_attributes = batch(&POLICY, &[-1.1, -3.0, -2.5], &PROPOSAL);
         close(with_prior[0], losses(&SteerLm, &as_attributes)[0], 1e-14);
         assert!(with_prior != losses(&SteerLm, &plain));
+    }
+
+    #[test]
+    fn a_far_policy_leaves_the_targets_alone_in_f32() {
+        // b is (1, e^-1e6), so the loss is 1e6 · w_2, and w = softmax(−0.3, −0.7) is the prior's alone.
+        let narrow = |row: &[f64]| matrix(&[row]).cast(burn::tensor::FloatDType::F32);
+        let logps = |row: &[f64]| crate::listwise::ListLogps { sum: narrow(row), count: narrow(&[1.0, 1.0]) };
+        let batch = ListBatch::new(logps(&[0.0, -1e6]))
+            .and_then(|batch| batch.with_reference(logps(&[-0.3, -0.7])))
+            .and_then(|batch| batch.with_scores(narrow(&[0.0, 0.0])))
+            .and_then(|batch| batch.with_candidate_column(PROPOSAL_LOGPS, narrow(&[0.0, 0.0])))
+            .unwrap();
+        let share = 1.0 / (1.0 + 0.4f64.exp());
+        close(losses(&SteerLm, &batch)[0], 1e6 * share, 1e-6);
     }
 
     #[test]
