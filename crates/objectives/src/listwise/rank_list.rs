@@ -23,8 +23,9 @@ use crate::{Result, pairwise::Length};
 pub enum RankListForm {
     /// Every one with every worse one.
     AllPairs,
-    /// Each with those one position below, two positions below, and so on: the weight of each distance, finite and ≥ 0.
-    /// `[1.0]` is local. To progress from local to global comparisons, train with `[1.0]` first, then `[1.0, 1.0]`, ….
+    /// Each with those one position below, two positions below, and so on: the weight of each distance, finite and ≥ 0,
+    /// one of them > 0. `[1.0]` is local. To progress from local to global comparisons, train with `[1.0]` first, then
+    /// `[1.0, 1.0]`, ….
     Skips(Vec<f64>),
     /// Every one with all worse ones at once, `log(1 + Σ exp)` in place of `Σ log(1 + exp)`.
     LogSumExp,
@@ -117,6 +118,8 @@ impl RankListConfig {
         if let RankListForm::Skips(skips) = &self.form {
             let bad = skips.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
             check_domain(bad.is_none(), "form", "skips with weights finite and >= 0", *bad.unwrap_or(&0.0))?;
+            let largest = skips.iter().copied().fold(0.0, f64::max);
+            check_domain(largest > 0.0, "form", "a skip with a weight > 0", largest)?;
         }
         Ok(RankList { config: self.clone() })
     }
@@ -212,6 +215,14 @@ mod tests {
         assert!(!method(Length::Sum).needs_reference());
         let by_skips = RankListConfig::new().with_form(skips(&[2.0])).init().unwrap();
         close(losses(&by_skips, &batch)[0], 2.0 * pair(0.2), 1e-14);
+    }
+
+    #[test]
+    fn skips_that_compare_nothing_are_refused() {
+        for skips in [vec![], vec![0.0, 0.0]] {
+            let error = RankListConfig::new().with_form(RankListForm::Skips(skips)).init().unwrap_err().to_string();
+            assert_eq!(error, "`form`: expected a skip with a weight > 0, got 0");
+        }
     }
 
     #[test]
