@@ -64,7 +64,8 @@ pub fn weighted_pairs_loss(rewards: Tensor<2>, weights: Tensor<3>) -> Result<Ten
 /// ```
 ///
 /// `v` are the scores, best in `[0, 1]`, and `τ` the places (from 1) by the current rewards. Among equal rewards the
-/// candidate with the lower score has the better place; those with equal scores, too, share it.
+/// candidate with the lower score has the better place; those with equal scores, too, share it. Scores are exponents:
+/// beyond 127 in f32 the weights are infinite.
 ///
 /// # Shapes
 /// `scores` and `rewards`: `[n, k]`.
@@ -113,7 +114,8 @@ pub fn lambda_weights(batch: &ListBatch, scores: Tensor<2>, rewards: Tensor<2>) 
 /// `ratios`: `[n, k]` of summed log-ratios in nats; the result is `[n]`.
 ///
 /// `beta` > 0. Uniform weights, the mean, and equal log-ratios give ln 2. A list without a comparison gives 0. The same
-/// constant on all log-ratios of a list changes nothing. Finite for every finite input.
+/// constant on all log-ratios of a list changes nothing. Finite for every finite input, but for scores that
+/// [`lambda_weights`] cannot take.
 ///
 /// # Errors
 /// A shape error naming `ratios`; [`crate::Error::MissingColumn`] when the batch has no scores.
