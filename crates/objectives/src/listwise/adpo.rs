@@ -285,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn the_curvature_is_that_of_the_softmax_over_the_squared_temperature() {
+        // H = (diag p − p pᵀ)/τ², by differences of gradients, whatever the target.
+        let (ratios, tau, step) = ([0.4, -0.2, 0.9], 2.0, 1e-4);
+        let p: [f64; 3] =
+            ratios.map(|own: f64| 1.0 / ratios.map(|other: f64| ((other - own) / tau).exp()).iter().sum::<f64>());
+        for target in [Target::Best, Target::Softmax] {
+            let method = adpo(AdpoConfig::new().with_temperature(tau).with_target(target));
+            for i in 0..3 {
+                let grads = [step, -step].map(|step| {
+                    let mut ratios = ratios;
+                    ratios[i] += step;
+                    grad_of_losses(&method, &list(&ratios, &[1.0, 0.5, 0.0]))
+                });
+                for j in 0..3 {
+                    let expected = (f64::from(u8::from(i == j)) * p[i] - p[i] * p[j]) / (tau * tau);
+                    close((grads[0][j] - grads[1][j]) / (2.0 * step), expected, 1e-8);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn equal_scores_have_no_best_but_a_distribution() {
         let tied = list(&[0.3, -0.2], &[1.0, 1.0]);
         for (target, weight) in [(Target::Best, 0.0), (Target::Softmax, 1.0), (Target::Kde { bandwidth: 1.0 }, 1.0)] {

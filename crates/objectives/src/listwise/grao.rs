@@ -194,6 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_better_than_the_rollouts_is_imitated() {
+        // dL/dL_y = −(β A_y − λ mean_i (A_i − A_y)) / n_y with A = 0, −1, 1: −(0.5 + 0.25 · 1.5)/2. A worse one,
+        // of reward −1, has A = 1, 0, −1, and the signs turn.
+        for (reward, expected) in [(2.0, -0.4375), (-1.0, 0.4375)] {
+            let (own, reward) = (batch(reward), vector(&[reward]).autodiff());
+            let sum = vector(&[-6.0]).autodiff().require_grad();
+            let logps = SequenceLogps::new(sum.clone(), vector(&[2.0]).autodiff()).unwrap();
+            let own = own.with_policy_sums(own.policy().sum.autodiff());
+            let own = own.with_answer(Answer { logps, scores: reward }).unwrap();
+            let grads = grao(0.5, 0.25).forward(&own).unwrap().losses.backward();
+            close(values(&sum.grad(&grads).unwrap())[0], expected, 1e-5);
+        }
+    }
+
+    #[test]
     fn equal_rewards_say_nothing_and_a_list_needs_its_answer() {
         let tied = list_of_tokens(&[-2.0, -8.0], &[2.0, 4.0], &[1.0, 1.0]);
         let answer = |count: f64| {

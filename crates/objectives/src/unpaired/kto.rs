@@ -221,6 +221,34 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn the_gradient_is_steepest_at_the_baseline_and_vanishes_in_both_tails() {
+        let slopes = |d: f64| {
+            let batch = spec_batch().with_reference(logps(&[-12.0 - d, -15.0 - d], &[10.0, 12.0])).unwrap();
+            grad_of_policy(&batch.with_kl_baseline(2.0).unwrap(), &kto(KtoConfig::new().with_beta(0.5)))
+        };
+        // −β/4 for the desirable response, +β/4 for the other.
+        assert_eq!(slopes(2.0), [-0.125, 0.125]);
+        for d in [-3.0, 1.0, 3.0, 7.0] {
+            let slopes = slopes(d);
+            assert!(-0.12 < slopes[0] && slopes[0] < 0.0 && 0.0 < slopes[1] && slopes[1] < 0.12, "{d}: {slopes:?}");
+        }
+        for d in [-1e4, 1e4] {
+            assert_eq!(slopes(d), [0.0, 0.0], "{d}");
+        }
+    }
+
+    #[test]
+    fn no_gradient_reaches_the_baseline() {
+        let leaf = |values: &[f64]| tensor(values).autodiff().require_grad();
+        let (ratios, z0) = (leaf(&[1.0, -0.5]), leaf(&[0.3]));
+        let sums = leaf(&[-12.0, -15.0]);
+        let policy = accordant_ops::SequenceLogps::new(sums, tensor(&[10.0, 12.0]).autodiff()).unwrap();
+        let batch = SingleBatch::new(policy, labels(&[true, false]).autodiff()).unwrap();
+        let grads = kto_loss(&batch, ratios.clone(), z0.clone(), 0.1, 1.0, 1.0).unwrap().sum().backward();
+        assert!(ratios.grad(&grads).is_some() && z0.grad(&grads).is_none());
+    }
+
     fn half_of_the_weight_is_lost_at_the_baseline() {
         let policy = logps(&[-3.0, -4.0], &[2.0, 2.0]);
         let batch = SingleBatch::new(policy, labels(&[true, false])).unwrap();
