@@ -15,7 +15,7 @@ use crate::{
 pub struct ListLogps {
     /// Sums over the scored tokens, in nats.
     pub sum: Tensor<2>,
-    /// Scored tokens, as a float.
+    /// Scored tokens, as a float of any dtype.
     pub count: Tensor<2>,
 }
 
@@ -57,7 +57,7 @@ impl ListLogps {
 
     /// Means over the scored tokens, `sum / max(count, 1)`, in nats per token.
     pub fn mean(&self) -> Tensor<2> {
-        self.sum.clone() / self.count.clone().clamp_min(1.0)
+        self.sum.clone() / self.count.clone().cast(self.sum.dtype()).clamp_min(1.0)
     }
 
     /// The number of lists.
@@ -120,8 +120,10 @@ impl ListBatch {
     /// A batch of full lists, without a reference and without side information.
     ///
     /// # Errors
-    /// A shape error naming `policy.count` unless it has the shape of `policy.sum`.
+    /// A shape error naming `policy.count` unless it has the shape of `policy.sum`; a domain error for no candidates.
     pub fn new(policy: ListLogps) -> Result<Self> {
+        let [_, k] = policy.sum.dims();
+        check_domain(k > 0, "num_candidates", "at least 1", k as f64)?;
         check_shape("policy.count", &policy.sum.dims(), &policy.count.dims())?;
         let valid = Tensor::full(policy.sum.dims(), true, &policy.sum.device());
         Ok(Self {
@@ -357,12 +359,13 @@ impl ListBatch {
         Ok(self.select(self.candidate_columns.require(column, method)?))
     }
 
-    /// Checks that there is one number for each candidate.
+    /// Checks that there is one number for each candidate, in the dtype of the policy's log-probabilities.
     ///
     /// # Errors
-    /// A shape error naming `name`.
+    /// A shape or dtype error naming `name`.
     pub fn check_values(&self, name: &'static str, values: &Tensor<2>) -> Result<()> {
-        self.check_candidates(name, values)
+        self.check_candidates(name, values)?;
+        Ok(check_dtype(name, self.policy.sum.dtype(), values.dtype())?)
     }
 
     /// The given weight of each list, `[n]`; 1 without one.

@@ -25,7 +25,7 @@ use crate::Result;
 /// and the entropy of `q`, where `softmax(a) = q`. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `rewards` or `targets`.
+/// A shape or dtype error naming `rewards` or `targets`.
 ///
 /// # Example
 /// ```
@@ -51,7 +51,7 @@ pub fn infonca_loss(batch: &ListBatch, rewards: Tensor<2>, targets: Tensor<2>) -
 /// The probabilities that scores give the candidates, `softmax(r / α)`, `[n, k]`; detached.
 ///
 /// # Errors
-/// A shape error naming `scores`.
+/// A shape or dtype error naming `scores`.
 pub fn softmax_targets(batch: &ListBatch, scores: Tensor<2>, temperature: f64) -> Result<Tensor<2>> {
     batch.check_values("scores", &scores)?;
     Ok(batch.select(log_softmax(batch, batch.select(scores).detach() * temperature.recip()).exp()))

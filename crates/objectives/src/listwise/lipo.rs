@@ -7,7 +7,7 @@
 //! one were ahead (the paper leaves it to the sort): otherwise a policy that equals its reference would learn nothing, or
 //! what the order of the input says.
 
-use accordant_ops::stable::softplus;
+use accordant_ops::{check_dtype, check_shape, stable::softplus};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -47,10 +47,11 @@ pub enum PairReduction {
 /// A pair of weight 0 is left out, whatever its rewards. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `weights`.
+/// A shape or dtype error naming `weights`.
 pub fn weighted_pairs_loss(rewards: Tensor<2>, weights: Tensor<3>) -> Result<Tensor<1>> {
     let [lists, k] = rewards.dims();
-    accordant_ops::check_shape("weights", &[lists, k, k], &weights.dims())?;
+    check_shape("weights", &[lists, k, k], &weights.dims())?;
+    check_dtype("weights", rewards.dtype(), weights.dtype())?;
     let weights = weights.detach();
     let unused = weights.clone().equal_scalar(0.0);
     let h = (rows(rewards.clone()) - columns(rewards)).mask_fill(unused, 0.0);
@@ -71,7 +72,7 @@ pub fn weighted_pairs_loss(rewards: Tensor<2>, weights: Tensor<3>) -> Result<Ten
 /// `scores` and `rewards`: `[n, k]`.
 ///
 /// # Errors
-/// A shape error naming `scores` or `rewards`, of which the batch says which candidates are there.
+/// A shape or dtype error naming `scores` or `rewards`, of which the batch says which candidates are there.
 ///
 /// # Example
 /// ```
@@ -118,7 +119,7 @@ pub fn lambda_weights(batch: &ListBatch, scores: Tensor<2>, rewards: Tensor<2>) 
 /// [`lambda_weights`] cannot take.
 ///
 /// # Errors
-/// A shape error naming `ratios`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `ratios`; [`crate::Error::MissingColumn`] when the batch has no scores.
 ///
 /// # Example
 /// ```

@@ -27,7 +27,7 @@ use crate::Result;
 /// all rewards changes the loss, unlike InfoNCA's. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `rewards` or `targets`.
+/// A shape or dtype error naming `rewards` or `targets`.
 ///
 /// # Example
 /// ```

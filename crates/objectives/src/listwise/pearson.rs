@@ -48,7 +48,7 @@ fn standardized(batch: &ListBatch, values: Tensor<2>) -> Tensor<2> {
 /// Finite for every finite input; the gradient grows as the log-probabilities of a list get closer.
 ///
 /// # Errors
-/// A shape error naming `logps`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `logps`; [`crate::Error::MissingColumn`] when the batch has no scores.
 ///
 /// # Example
 /// ```

@@ -53,7 +53,7 @@ pub(super) fn choice_losses(own: Tensor<2>, others: Tensor<3>, among: Tensor<3, 
 /// gives 0. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `ratios`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `ratios`; [`crate::Error::MissingColumn`] when the batch has no scores.
 ///
 /// # Example
 /// ```

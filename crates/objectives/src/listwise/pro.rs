@@ -7,7 +7,6 @@
 //! other (in the authors' code they do, with temperature 0, in the order of the input). The number of candidates is each
 //! list's own.
 
-use accordant_ops::check_shape;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -35,7 +34,7 @@ use crate::Result;
 /// for every finite input.
 ///
 /// # Errors
-/// A shape error naming `means`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `means`; [`crate::Error::MissingColumn`] when the batch has no scores.
 ///
 /// # Example
 /// ```
@@ -70,9 +69,9 @@ pub fn pro_loss(batch: &ListBatch, means: Tensor<2>) -> Result<Tensor<1>> {
 /// `logps`: `[n, k]`, summed or per token as the caller wants it; the result is `[n]`.
 ///
 /// # Errors
-/// A shape error naming `logps`; [`crate::Error::MissingColumn`] naming `method` when the batch has no scores.
+/// A shape or dtype error naming `logps`; [`crate::Error::MissingColumn`] naming `method` when the batch has no scores.
 pub fn best_nll(batch: &ListBatch, logps: Tensor<2>, method: &'static str) -> Result<Tensor<1>> {
-    check_shape("logps", &batch.policy().sum.dims(), &logps.dims())?;
+    batch.check_values("logps", &logps)?;
     let best = batch.comparisons(method)?.best(logps.dtype());
     Ok(-over_candidates(batch.select(logps) * best))
 }

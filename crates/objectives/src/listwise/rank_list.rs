@@ -49,7 +49,7 @@ pub enum RankListForm {
 /// changes nothing. A list without a comparison gives 0. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `rewards`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `rewards`; [`crate::Error::MissingColumn`] when the batch has no scores.
 ///
 /// # Example
 /// ```

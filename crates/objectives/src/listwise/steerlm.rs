@@ -39,7 +39,7 @@ pub const PROPOSAL_LOGPS: Column = Column {
 /// list's gradients add up to 0. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `targets` or `proposal`.
+/// A shape or dtype error naming `targets` or `proposal`.
 ///
 /// # Example
 /// ```
@@ -68,7 +68,7 @@ pub fn steerlm_loss(batch: &ListBatch, targets: Tensor<2>, proposal: Tensor<2>) 
 /// `prior` (`ln P(y|x)`) and `proposal` (`ln Q'`): `[n, k]`, summed.
 ///
 /// # Errors
-/// A shape error naming `prior` or `proposal`; [`crate::Error::MissingColumn`] when the batch has no scores.
+/// A shape or dtype error naming `prior` or `proposal`; [`crate::Error::MissingColumn`] when the batch has no scores.
 pub fn steerlm_targets(batch: &ListBatch, prior: Tensor<2>, proposal: Tensor<2>) -> Result<Tensor<2>> {
     batch.check_values("prior", &prior)?;
     batch.check_values("proposal", &proposal)?;

@@ -458,6 +458,45 @@ fn shapes_of_a_batch_are_checked() {
 }
 
 #[test]
+fn token_counts_may_have_another_dtype() {
+    let counts = matrix(&[&[2.0, 4.0]]).cast(FloatDType::F32);
+    let mixed = logps(matrix(&[&[-1.0, -2.0]]), counts.clone());
+    assert_eq!(values(&mixed.mean()), [-0.5, -0.5]);
+    let batch = ListBatch::new(mixed).unwrap().with_scores(matrix(&[&[1.0, 0.0]])).unwrap();
+    for name in ["pro", "pearson", "rank_list"] {
+        assert!(losses(&*build(name, &Options::new()).unwrap(), &batch)[0].is_finite(), "{name}");
+    }
+}
+
+#[test]
+fn lists_have_at_least_one_candidate() {
+    let none = || Tensor::<2>::from_data(TensorData::new(Vec::<f64>::new(), [2, 0]), (&Device::flex(), DType::F64));
+    let error = ListBatch::new(logps(none(), none())).unwrap_err().to_string();
+    assert_eq!(error, "`num_candidates`: expected at least 1, got 0");
+}
+
+#[test]
+fn values_of_another_dtype_are_an_error_not_a_panic() {
+    let (batch, own) = (list(&[0.5, -0.5], &[1.0, 0.0]), || matrix(&[&[0.5, -0.5]]));
+    let other = || own().cast(FloatDType::F32);
+    let weighting = (lipo::PairWeighting::Uniform, lipo::PairReduction::Mean);
+    for (name, result) in [
+        ("ratios", plackett_luce::plackett_luce_loss(&batch, other(), 1.0, None, false)),
+        ("ratios", lipo::lipo_loss(&batch, other(), 1.0, weighting.0, weighting.1)),
+        ("weights", lipo::weighted_pairs_loss(own(), columns(other()))),
+        ("means", pro::pro_loss(&batch, other())),
+        ("logps", pro::best_nll(&batch, other(), "pro")),
+        ("rewards", infonca::infonca_loss(&batch, other(), own())),
+        ("targets", infonca::infonca_loss(&batch, own(), other())),
+        ("targets", nca::nca_loss(&batch, own(), other())),
+        ("logps", pearson::pearson_loss(&batch, other())),
+        ("proposal", steerlm::steerlm_loss(&batch, own(), other())),
+    ] {
+        assert_eq!(result.unwrap_err().to_string(), format!("`{name}`: expected dtype F64, got F32"));
+    }
+}
+
+#[test]
 fn a_batch_gives_back_what_it_was_given() {
     let column = Column { name: "difficulty", domain: Domain::Unit, meaning: "of the prompt" };
     let batch = list_of_tokens(&[-4.0, -6.0], &[2.0, 3.0], &[1.0, 0.0]);
@@ -471,7 +510,8 @@ fn a_batch_gives_back_what_it_was_given() {
     assert_eq!(values(&batch.column(column, "mine").unwrap()), [0.25]);
     let ranked = batch.with_ranks(matrix(&[&[2.0, 1.0]])).unwrap();
     assert_eq!(values(&ranked.scores("mine").unwrap()), [-2.0, -1.0]);
-    let none = ListBatch::new(logps(matrix(&[]), matrix(&[]))).unwrap();
+    let none = || matrix(&[&[0.0]]).slice(0..0);
+    let none = ListBatch::new(logps(none(), none())).unwrap();
     assert!(none.is_empty() && none.policy().is_empty());
 }
 

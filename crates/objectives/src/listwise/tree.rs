@@ -6,7 +6,7 @@
 //! **Checked by:** hand-worked values; a strength of 0 gives the plain sums.
 //! **Deviations:** the status says it; rank the resulting sums with [`super::lipo`], as the paper does.
 
-use accordant_ops::{SequenceLogps, TokenLogps, check_domain, check_shape};
+use accordant_ops::{SequenceLogps, TokenLogps, check_domain, check_dtype, check_shape};
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::check_coefficient;
@@ -26,7 +26,7 @@ use crate::Result;
 /// examples; 0 weighs nothing.
 ///
 /// # Errors
-/// A shape error naming the argument; a domain error naming `strength`.
+/// A shape or dtype error naming the argument; a domain error naming `strength`.
 ///
 /// # Example
 /// ```
@@ -47,6 +47,7 @@ use crate::Result;
 pub fn step_weights(steps: Tensor<3>, aligned: Tensor<3>, shared: Tensor<2, Bool>, strength: f64) -> Result<Tensor<2>> {
     let [rows, num_steps, _] = steps.dims();
     check_shape("aligned", &steps.dims(), &aligned.dims())?;
+    check_dtype("aligned", steps.dtype(), aligned.dtype())?;
     check_shape("shared", &[rows, num_steps], &shared.dims())?;
     check_coefficient("strength", strength)?;
     let unit = |embedding: Tensor<3>| {
@@ -130,6 +131,20 @@ mod tests {
         assert_eq!(error.to_string(), "`aligned`: expected shape [1, 4, 2], got [1, 1, 2]");
         let error = step_weights(steps, aligned, shared.narrow(1, 0, 1), 1.0).unwrap_err();
         assert_eq!(error.to_string(), "`shared`: expected shape [1, 4], got [1, 1]");
+    }
+
+    #[test]
+    fn embeddings_of_another_dtype_are_an_error_and_no_rows_are_none() {
+        let embeddings = |rows: usize, dtype| {
+            let data = TensorData::new(vec![1.0; 2 * rows], [rows, 1, 2]);
+            Tensor::<3>::from_data(data, (&Device::flex(), dtype))
+        };
+        use burn::tensor::DType::{F32, F64};
+        let error = step_weights(embeddings(1, F64), embeddings(1, F32), bools(&[&[false]]), 1.0).unwrap_err();
+        assert_eq!(error.to_string(), "`aligned`: expected dtype F64, got F32");
+        let shared = Tensor::<2, Bool>::from_bool(TensorData::new(Vec::<bool>::new(), [0, 1]), &Device::flex());
+        let weights = step_weights(embeddings(0, F64), embeddings(0, F64), shared, 1.0).unwrap();
+        assert_eq!(weights.dims(), [0, 1]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{Result, pairwise::check_beta};
 /// `beta` > 0, weights ≥ 0. Policy = reference gives half the class's weight. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `log_ratios`.
+/// A shape or dtype error naming `log_ratios`.
 ///
 /// # Example
 /// ```

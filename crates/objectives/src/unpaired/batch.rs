@@ -127,8 +127,7 @@ impl SingleBatch {
     /// # Errors
     /// A shape or dtype error naming `reference_kl`.
     pub fn with_reference_kl(mut self, reference_kl: Tensor<1>) -> Result<Self> {
-        self.check("reference_kl", &reference_kl)?;
-        check_dtype("reference_kl", self.policy.sum.dtype(), reference_kl.dtype())?;
+        self.check_values("reference_kl", &reference_kl)?;
         self.reference_kl = Some(reference_kl);
         Ok(self)
     }
@@ -316,12 +315,13 @@ impl SingleBatch {
         Some(self.policy.sum.clone() - self.reference.as_ref()?.sum.clone())
     }
 
-    /// Checks that there is one number for each response.
+    /// Checks that there is one number for each response, in the dtype of the policy's log-probabilities.
     ///
     /// # Errors
-    /// A shape error naming `name`.
+    /// A shape or dtype error naming `name`.
     pub fn check_values(&self, name: &'static str, values: &Tensor<1>) -> Result<()> {
-        self.check(name, values)
+        self.check(name, values)?;
+        Ok(check_dtype(name, self.policy.sum.dtype(), values.dtype())?)
     }
 
     /// The loss of each response under its label, from what each would lose as a desirable and as an undesirable one;

@@ -35,7 +35,7 @@ pub const DESIRABLE_PROMPT_PROBS: Column = Column {
 /// Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `log_ratios`.
+/// A shape or dtype error naming `log_ratios`.
 ///
 /// # Example
 /// ```

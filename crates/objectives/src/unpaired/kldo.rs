@@ -10,7 +10,7 @@
 //! (NWJ), and with the logistic loss the Jensen-Shannon divergence, which is [`bco`](super::bco) at δ = 0.
 
 use accordant_ops::{
-    check_domain, check_shape,
+    check_domain, check_dtype, check_shape,
     stable::{cap_exponent, exponent_max, log_sum_exp},
 };
 use burn::{config::Config, tensor::Tensor};
@@ -38,7 +38,7 @@ use crate::{Result, State, pairwise::check_beta};
 /// finite input.
 ///
 /// # Errors
-/// A shape error naming `rewards` or `log_mean`.
+/// A shape or dtype error naming `rewards` or `log_mean`.
 ///
 /// # Example
 /// ```
@@ -60,6 +60,7 @@ pub fn kldo_loss(batch: &SingleBatch, rewards: Tensor<1>, log_mean: Option<Tenso
     let mut bound = log_mean_exp(batch, rewards.clone())?;
     if let Some(log_mean) = log_mean {
         check_shape("log_mean", &[1], &log_mean.dims())?;
+        check_dtype("log_mean", bound.dtype(), log_mean.dtype())?;
         let now = bound.clone().detach();
         let max = exponent_max(now.dtype());
         let factor = cap_exponent(now.clone() - log_mean.detach(), Some(max))?.exp();
@@ -72,7 +73,7 @@ pub fn kldo_loss(batch: &SingleBatch, rewards: Tensor<1>, log_mean: Option<Tenso
 /// `log mean₋ exp(a)` over undesirable responses, weighted, `[1]`; 0 when there is none.
 ///
 /// # Errors
-/// A shape error naming `rewards`.
+/// A shape or dtype error naming `rewards`.
 pub fn log_mean_exp(batch: &SingleBatch, rewards: Tensor<1>) -> Result<Tensor<1>> {
     batch.check_values("rewards", &rewards)?;
     let weights = batch.class_weights().undesirable;
@@ -145,8 +146,8 @@ impl UnpairedObjective for Kldo {
             let mean = match state.get(LOG_MEAN_EXP) {
                 // log(ema e^old + (1 − ema) e^now), the larger one taken out: with its weight, which may be 0.
                 Some(old) => {
-                    let top = old.max(now);
                     let (old, now) = (old + ema.ln(), now + (-ema).ln_1p());
+                    let top = old.max(now);
                     top + ((old - top).exp() + (now - top).exp()).ln()
                 }
                 None => now,
@@ -299,7 +300,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn a_running_mean_that_keeps_nothing_is_the_mean_of_the_batch() {
         // The rewards before were 1e4 larger: what is kept of them has weight 0, and e^-10000 is 0.
         let objective = kldo(KldoConfig::new().with_beta(1.0).with_ema(Some(0.0)));
@@ -309,6 +309,7 @@ mod tests {
         assert!((state.get(LOG_MEAN_EXP).unwrap() - 0.5f64.cosh().ln()).abs() < 1e-15, "{state:?}");
     }
 
+    #[test]
     fn defaults_and_senseless_settings() {
         assert_eq!(KldoConfig::new(), KldoConfig { beta: 0.1, ema: None });
         for ema in [-0.1, 1.0, f64::NAN] {

@@ -9,7 +9,7 @@
 
 use std::ops::RangeInclusive;
 
-use accordant_ops::{EmptyRows, check_domain, check_shape, stable::log_sigmoid};
+use accordant_ops::{EmptyRows, check_domain, check_dtype, check_shape, stable::log_sigmoid};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, SingleBatch, SingleOutput, UnpairedObjective};
@@ -55,7 +55,7 @@ pub fn lambda_ratio(
 /// steepest; flat in both tails. Finite for every finite input.
 ///
 /// # Errors
-/// A shape error naming `log_ratios` or `z0`.
+/// A shape or dtype error naming `log_ratios` or `z0`.
 ///
 /// # Example
 /// ```
@@ -86,6 +86,7 @@ pub fn kto_loss(
 ) -> Result<Tensor<1>> {
     batch.check_values("log_ratios", &log_ratios)?;
     check_shape("z0", &[1], &z0.dims())?;
+    check_dtype("z0", log_ratios.dtype(), z0.dtype())?;
     let gain = (log_ratios - z0.detach()) * beta;
     let sigmoid = |x: Tensor<1>| log_sigmoid(x).exp();
     Ok(batch.label_losses(sigmoid(-gain.clone()) * desirable_weight, sigmoid(gain) * undesirable_weight))
@@ -221,7 +222,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn the_gradient_is_steepest_at_the_baseline_and_vanishes_in_both_tails() {
         let slopes = |d: f64| {
             let batch = spec_batch().with_reference(logps(&[-12.0 - d, -15.0 - d], &[10.0, 12.0])).unwrap();
@@ -249,6 +249,7 @@ mod tests {
         assert!(ratios.grad(&grads).is_some() && z0.grad(&grads).is_none());
     }
 
+    #[test]
     fn half_of_the_weight_is_lost_at_the_baseline() {
         let policy = logps(&[-3.0, -4.0], &[2.0, 2.0]);
         let batch = SingleBatch::new(policy, labels(&[true, false])).unwrap();

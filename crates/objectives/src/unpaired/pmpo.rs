@@ -85,7 +85,7 @@ pub fn reference_kl_estimates(policy: &TokenLogps, reference: &TokenLogps) -> Re
 /// `alpha` in `[0, 1]`. Linear, so not bounded below for `alpha < 1`: it takes a divergence or a floor.
 ///
 /// # Errors
-/// A shape error naming the argument.
+/// A shape or dtype error naming the argument.
 #[doc(alias = "2410.04166")]
 #[doc(alias = "Preference Optimization as Probabilistic Inference")]
 pub fn pmpo_loss(batch: &SingleBatch, logps: Tensor<1>, floored: Tensor<1>, alpha: f64) -> Result<Tensor<1>> {

@@ -438,6 +438,38 @@ fn one_row_for_many_is_an_error_not_a_broadcast() {
 }
 
 #[test]
+fn values_of_another_dtype_are_an_error_not_a_panic() {
+    let (batch, own) = (spec_batch(), || tensor(&[1.0, -0.5]));
+    let other = || own().cast(FloatDType::F32);
+    let one = || tensor(&[0.0]).cast(FloatDType::F32);
+    for (name, result) in [
+        ("log_ratios", kto::kto_loss(&batch, other(), tensor(&[0.0]), 0.1, 1.0, 1.0)),
+        ("z0", kto::kto_loss(&batch, own(), one(), 0.1, 1.0, 1.0)),
+        ("log_ratios", bco::bco_loss(&batch, other(), 0.1, 0.0)),
+        ("log_ratios", apo_zero_unpaired::apo_zero_loss(&batch, other(), 0.1, 1.0, 1.0)),
+        ("rewards", kldo::kldo_loss(&batch, other(), None)),
+        ("log_mean", kldo::kldo_loss(&batch, own(), Some(one()))),
+        ("logps", pmpo::pmpo_loss(&batch, other(), own(), 0.5)),
+        ("floored", pmpo::pmpo_loss(&batch, own(), other(), 0.5)),
+    ] {
+        assert_eq!(result.unwrap_err().to_string(), format!("`{name}`: expected dtype F64, got F32"));
+    }
+}
+
+#[test]
+fn nothing_is_observed_of_a_batch_of_nothing() {
+    for (name, option) in [("bco", ("beta", "1")), ("kldo", ("ema", "0.5"))] {
+        let objective = build(name, &Options::new().with(option.0, option.1)).unwrap();
+        let none = || logps(&[], &[]);
+        let batch = SingleBatch::new(none(), labels(&[])).unwrap().with_reference(none()).unwrap();
+        let mut state = State::default();
+        objective.observe(&mut state, &batch).unwrap();
+        assert!(state.get("mean").is_none_or(|mean| mean == 0.0), "{name}: {state:?}");
+        assert_eq!(state.get("log_mean_exp"), None, "{name}");
+    }
+}
+
+#[test]
 fn without_a_reference_the_error_says_so() {
     let batch = SingleBatch { reference: None, reference_tokens: None, ..rich_batch() };
     for (name, objective) in all().into_iter().filter(|(_, objective)| objective.needs_reference()) {
