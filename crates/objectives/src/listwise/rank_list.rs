@@ -14,6 +14,7 @@ use super::{
     ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
     compare::{columns, rows},
     lipo::{PairReduction, PairWeighting, lipo_loss, weighted_pairs_loss},
+    over_candidates,
     plackett_luce::plackett_luce_loss,
 };
 use crate::{Result, pairwise::Length};
@@ -75,23 +76,30 @@ pub fn rank_list_loss(
     form: &RankListForm,
 ) -> Result<Tensor<1>> {
     batch.check_values("rewards", &rewards)?;
-    let comparisons = batch.comparisons("rank_list")?;
+    // Here, so that an error names this method and not the one whose loss it is.
+    batch.scores("rank_list")?;
     let sharpness = temperature.recip();
-    let skips = match form {
-        RankListForm::LogSumExp => return plackett_luce_loss(batch, rewards, sharpness, None, false),
-        RankListForm::AllPairs => {
-            return lipo_loss(batch, rewards, sharpness, PairWeighting::Uniform, PairReduction::Sum);
+    match form {
+        RankListForm::LogSumExp => plackett_luce_loss(batch, rewards, sharpness, None, false),
+        RankListForm::AllPairs => lipo_loss(batch, rewards, sharpness, PairWeighting::Uniform, PairReduction::Sum),
+        RankListForm::Skips(skips) => {
+            let weights = skip_weights(batch, skips)?;
+            weighted_pairs_loss(batch.select(rewards) * sharpness, weights)
         }
-        RankListForm::Skips(skips) => skips,
-    };
-    let positions = comparisons.tie_blocks_above(rewards.dtype());
+    }
+}
+
+/// The weight of each pair's distance in positions, `[n, k, k]`, the better candidate first; 0 where nothing is compared.
+fn skip_weights(batch: &ListBatch, skips: &[f64]) -> Result<Tensor<3>> {
+    let comparisons = batch.comparisons("rank_list")?;
+    let positions = comparisons.tie_blocks_above(batch.policy().sum.dtype());
     let distances = (columns(positions.clone()) - rows(positions)).mask_fill(comparisons.better().bool_not(), 0.0);
     let mut weights = distances.zeros_like();
     for (below, weight) in skips.iter().enumerate().take(batch.num_candidates()) {
         let here = distances.clone().sub_scalar(below as f64 + 1.0).abs().lower_scalar(0.5);
         weights = weights.mask_fill(here, *weight);
     }
-    weighted_pairs_loss(batch.select(rewards) * sharpness, weights)
+    Ok(weights)
 }
 
 /// Configuration of [`RankList`].
@@ -146,7 +154,14 @@ impl ListwiseObjective for RankList {
     fn forward(&self, batch: &ListBatch) -> Result<ListOutput> {
         let rewards = batch.logps(self.config.length);
         let losses = rank_list_loss(batch, rewards.clone(), self.config.temperature, &self.config.form)?;
-        ListOutput::new(losses, batch, rewards, batch.comparisons("rank_list")?.exist())
+        let counts = match &self.config.form {
+            // A list may be too short for every skip.
+            RankListForm::Skips(skips) => {
+                over_candidates(skip_weights(batch, skips)?.sum_dim(2).squeeze_dim(2)).greater_scalar(0.0)
+            }
+            _ => batch.comparisons("rank_list")?.exist(),
+        };
+        ListOutput::new(losses, batch, rewards, counts)
     }
 }
 
@@ -215,6 +230,15 @@ mod tests {
         assert!(!method(Length::Sum).needs_reference());
         let by_skips = RankListConfig::new().with_form(skips(&[2.0])).init().unwrap();
         close(losses(&by_skips, &batch)[0], 2.0 * pair(0.2), 1e-14);
+    }
+
+    #[test]
+    fn a_list_too_short_for_every_skip_does_not_count() {
+        let second = RankListConfig::new().with_form(skips(&[0.0, 1.0])).init().unwrap();
+        let weights = |batch: &ListBatch| values(&second.forward(batch).unwrap().weights);
+        assert_eq!(weights(&list(&[0.5, 0.0], &[1.0, 0.0])), [0.0]);
+        assert_eq!(weights(&list(&[0.5, 0.0, 0.2], &[1.0, 0.0, 0.0])), [0.0], "two positions");
+        assert_eq!(weights(&list(&[0.5, 0.0, 0.2], &[1.0, 0.0, 0.5])), [1.0]);
     }
 
     #[test]
