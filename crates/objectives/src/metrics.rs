@@ -81,7 +81,9 @@ impl Metrics {
         let counts: Vec<bool> =
             (0..family.first().map_or(0, Vec::len)).map(|row| item(&std::array::from_fn(|i| family[i][row]))).collect();
         for (metric, own) in self.0.iter().zip(own.chunks_exact(2)) {
-            let rows = own[0].iter().zip(&own[1]).zip(&counts).filter(|(_, counts)| **counts);
+            // What has no weight is left out, not multiplied: it may be NaN.
+            let counted = |((_, weight), counts): &((&f64, &f64), &bool)| **counts && **weight != 0.0;
+            let rows = own[0].iter().zip(&own[1]).zip(&counts).filter(counted);
             let sum = |(sum, count), ((value, weight), _): ((&f64, &f64), _)| (sum + value * weight, count + weight);
             let (sum, count) = rows.fold((0.0, 0.0), sum);
             means.add(&metric.name, sum, count);

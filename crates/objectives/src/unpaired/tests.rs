@@ -529,6 +529,10 @@ fn metrics_are_averaged_over_what_counts() {
     assert_eq!(column(output.metric("plain").unwrap().1), [1.0, 1.0, 0.0, 1.0, 1.0]);
     assert_eq!(column(output.metric("weighted").unwrap().0), [1.0, 3.0, 9.0, 0.0, 0.0]);
     assert!(output.metric("nonesuch").is_none());
+    // What has no weight in a metric may be anything.
+    let nan = tensor(&[1.0, f64::NAN, 9.0, f64::INFINITY, 3.0]);
+    let output = output.with_weighted_metric("holes", nan, tensor(&[1.0, 0.0, 9.0, 0.0, 1.0])).unwrap();
+    assert_eq!(output.means().mean("holes"), Some(2.0));
 }
 
 #[test]
