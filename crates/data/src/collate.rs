@@ -79,7 +79,8 @@ impl TokenBatch {
     /// ```
     pub fn new(rows: &[Sequence<'_>], vocab_size: usize, padding: Padding, device: &Device) -> Result<Self> {
         let len = |row: &Sequence<'_>| row.prompt.len() + row.completion.len();
-        let seq = rows.iter().map(len).max().unwrap_or(0) + padding.extra;
+        // Rows without any token are padding: backends do not take tensors without a column.
+        let seq = (rows.iter().map(len).max().unwrap_or(0) + padding.extra).max(1);
         let shape = [rows.len(), seq];
         let mut ids = vec![i64::from(PAD_ID); rows.len() * seq];
         let (mut attended, mut scored) = (vec![false; ids.len()], vec![false; ids.len()]);

@@ -84,8 +84,8 @@ pub(crate) fn fingerprint<T: Hash>(records: impl Iterator<Item = T>) -> u64 {
 }
 
 /// The number of tokens of a completion that are scored: one that nothing precedes is not.
-pub(crate) fn num_scored(prompt: &[u32], completion: &[u32]) -> usize {
-    completion.len().saturating_sub(usize::from(prompt.is_empty()))
+pub(crate) fn num_scored(prompt: &[u32], completion_len: usize) -> usize {
+    completion_len.saturating_sub(usize::from(prompt.is_empty()))
 }
 
 /// A record's number of a column.
@@ -116,11 +116,12 @@ pub(crate) fn check_weight(weight: f64, label_prob: Option<f64>) -> Result<()> {
     Ok(check_domain((0.0..=1.0).contains(&p), "label_prob", "in [0, 1]", p)?)
 }
 
-/// The records numbered `rows`.
+/// The records numbered `rows`, at least one.
 ///
 /// # Errors
 /// A domain error naming `rows`.
 pub(crate) fn pick<'a, T>(records: &'a [T], rows: &[usize]) -> Result<Vec<&'a T>> {
+    check_domain(!rows.is_empty(), "rows", "at least one", 0.0)?;
     if let Some(row) = rows.iter().find(|row| **row >= records.len()) {
         check_domain(false, "rows", "numbers of the task's records", *row as f64)?;
     }

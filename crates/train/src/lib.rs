@@ -41,4 +41,4 @@ pub use pairwise::{PairLogpsCache, PairTask, StepContext, pair_logps, train_pair
 pub use record::{Observer, Recorder, StepReport};
 pub use sft::train_sft;
 pub use step::TrainConfig;
-pub use unpaired::{SingleLogpsCache, SingleTask, single_logps, train_singles};
+pub use unpaired::{SingleContext, SingleLogpsCache, SingleTask, single_logps, train_singles};

@@ -30,6 +30,23 @@ pub struct ListLogpsCache {
     fingerprint: u64,
 }
 
+impl ListLogpsCache {
+    /// Refuses to serve other lists than those it was computed for.
+    fn check(&self, lists: &[TokenList]) -> Result<()> {
+        let expected = of_records(lists);
+        if self.fingerprint == expected && self.serves(lists, 0..lists.len()) {
+            return Ok(());
+        }
+        Err(Error::Stale { name: "reference", expected, got: self.fingerprint })
+    }
+
+    /// Whether there is a number for each list and each candidate of `rows`.
+    fn serves(&self, lists: &[TokenList], mut rows: impl Iterator<Item = usize>) -> bool {
+        let lens = |column: &LogpsColumn| [column.sums.len(), column.counts.len()];
+        self.lists.len() == lists.len() && rows.all(|row| lens(&self.lists[row]) == [lists[row].candidates.len(); 2])
+    }
+}
+
 fn of_records(lists: &[TokenList]) -> u64 {
     fingerprint(lists.iter().map(|list| (&list.prompt, &list.candidates)))
 }
@@ -86,6 +103,11 @@ impl ListTask<'_> {
         for list in &picked {
             self.check_list(list)?;
         }
+        let reference = self.reference.filter(|_| objective.needs_reference());
+        // All records are compared once, before training; here what keeps rows from being looked up in vain.
+        if let Some(reference) = reference.filter(|reference| !reference.serves(lists, rows.iter().copied())) {
+            reference.check(lists)?;
+        }
         let candidates = picked.iter().map(|list| list.candidates.len()).max().unwrap_or(0).max(1);
         let nothing: &[u32] = &[];
         // All first candidates, all second ones, and so on, then the answers.
@@ -118,7 +140,7 @@ impl ListTask<'_> {
         let mut batch = ListBatch::new(policy)?
             .with_valid(valid)?
             .with_scores(table(&|row, place| picked[row].scores.get(place).copied().unwrap_or(0.0)))?;
-        if let Some(reference) = self.reference.filter(|_| objective.needs_reference()) {
+        if let Some(reference) = reference {
             let column = |row: usize| &reference.lists[rows[row]];
             let at = |values: &[f64], place: usize| values.get(place).copied().unwrap_or(0.0);
             batch = batch.with_reference(ListLogps {
@@ -164,10 +186,11 @@ impl ListTask<'_> {
                 _ => return missing(name, meaning),
             }
         }
-        if self.objective.needs_answer() && list.answer.is_none() {
-            return missing("answer", "a reference answer and its score");
+        match &list.answer {
+            _ if !self.objective.needs_answer() => Ok(()),
+            None => missing("answer", "a reference answer and its score"),
+            Some((_, score)) => Ok(check_domain(score.is_finite(), "answer", "finite", *score)?),
         }
-        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -178,10 +201,7 @@ impl ListTask<'_> {
         match self.reference {
             _ if !self.objective.needs_reference() => Ok(()),
             None => Err(Error::NoReference),
-            Some(reference) if reference.fingerprint == of_records(self.lists) => Ok(()),
-            Some(reference) => {
-                Err(Error::Stale { name: "reference", expected: of_records(self.lists), got: reference.fingerprint })
-            }
+            Some(reference) => reference.check(self.lists),
         }
     }
 }

@@ -8,8 +8,8 @@ use accordant_data::{
 };
 use accordant_lm::CausalLm;
 use accordant_objectives::{
-    State,
-    pairwise::{Extra, PairBatch, PairLogps, PairOutput, PairwiseObjective, Term},
+    Column, State,
+    pairwise::{Extra, PairBatch, PairLogps, PairOutput, PairwiseObjective, Term, columns::LABEL_PROBS},
 };
 use accordant_ops::{SequenceLogps, check_domain};
 use burn::{module::Module, tensor::Device};
@@ -41,10 +41,21 @@ pub struct PairLogpsCache {
 }
 
 impl PairLogpsCache {
+    /// Whether there is a number for each pair, and one for as many tokens as each of `rows` has.
+    fn serves(&self, pairs: &[TokenPair], mut rows: impl Iterator<Item = usize>) -> bool {
+        let columns = [&self.chosen, &self.rejected, &self.chosen_counts, &self.rejected_counts];
+        let mut columns =
+            columns.into_iter().chain(self.extras.values().flat_map(|extra| [&extra.sums, &extra.counts]));
+        let counts = |row: usize| [self.chosen_counts[row], self.rejected_counts[row]];
+        let scored =
+            |pair: &TokenPair| [&pair.chosen, &pair.rejected].map(|ids| num_scored(&pair.prompt, ids.len()) as f64);
+        columns.all(|column| column.len() == pairs.len()) && rows.all(|row| counts(row) == scored(&pairs[row]))
+    }
+
     /// Refuses to serve other pairs than those it was computed for.
     fn check(&self, name: &'static str, pairs: &[TokenPair]) -> Result<()> {
         let expected = of_records(pairs);
-        if self.fingerprint == expected {
+        if self.fingerprint == expected && self.serves(pairs, 0..pairs.len()) {
             return Ok(());
         }
         Err(Error::Stale { name, expected, got: self.fingerprint })
@@ -90,7 +101,7 @@ pub fn pair_logps<M: CausalLm>(
     let extras: Vec<&String> = pairs.first().into_iter().flat_map(|pair| pair.extras.keys()).filter(common).collect();
     let names: Vec<&str> = extras.iter().map(|name| name.as_str()).collect();
     let all: Vec<_> = pairs.iter().collect();
-    let logps = sequence_logps(model, &sequences(&all, &names), 2 * batch_size, device)?;
+    let logps = sequence_logps(model, &sequences(&all, &names), batch_size.saturating_mul(2), device)?;
     let mut columns = (0..2 + names.len()).map(|kind| {
         let rows = kind * pairs.len()..(kind + 1) * pairs.len();
         LogpsColumn { sums: logps.sums[rows.clone()].to_vec(), counts: logps.counts[rows].to_vec() }
@@ -105,6 +116,12 @@ pub fn pair_logps<M: CausalLm>(
         extras: extras.into_iter().map(|name| (name.clone(), next())).collect(),
         fingerprint: of_records(pairs),
     })
+}
+
+/// A pair's number of a column; its label probability has a field of its own, which serves where the column is absent.
+fn side(pair: &TokenPair, column: Column) -> Option<f64> {
+    let named = pair.columns.get(column.name).copied();
+    named.or_else(|| pair.label_prob.filter(|_| column.name == LABEL_PROBS.name))
 }
 
 /// Either all pairs have a margin or none has.
@@ -153,17 +170,19 @@ impl PairTask<'_> {
     pub fn context(&self, rows: &[usize], state: State) -> Result<StepContext> {
         let picked = pick(self.pairs, rows)?;
         // As the batch weighs them: a pair with an empty side counts nothing.
-        let scored = |pair: &TokenPair, ids: &[u32]| num_scored(&pair.prompt, ids);
+        let scored = |pair: &TokenPair, ids: usize| num_scored(&pair.prompt, ids);
         let counted: Vec<_> = picked
             .into_iter()
-            .filter(|pair| scored(pair, &pair.chosen) > 0 && scored(pair, &pair.rejected) > 0)
+            .filter(|pair| scored(pair, pair.chosen.len()) > 0 && scored(pair, pair.rejected.len()) > 0)
             .collect();
         let extras = self.objective.extras();
         let mut mean_tokens = Vec::new();
-        for name in ["chosen"].into_iter().chain(extras.iter().map(|extra| extra.name)) {
-            let len = |pair: &TokenPair| scored(pair, pair.extras.get(name).unwrap_or(&pair.chosen));
-            let mean = weighted_mean(counted.iter().map(|pair| (pair.weight, len(pair))));
-            mean_tokens.extend(mean.map(|mean| (name, mean)));
+        for extra in [None].into_iter().chain(extras.iter().map(|extra| Some(extra.name))) {
+            // A third response that is missing is for the forward pass to name.
+            let ids =
+                |pair: &TokenPair| extra.map_or(pair.chosen.len(), |name| pair.extras.get(name).map_or(0, Vec::len));
+            let mean = weighted_mean(counted.iter().map(|pair| (pair.weight, scored(pair, ids(pair)))));
+            mean_tokens.extend(mean.map(|mean| (extra.unwrap_or("chosen"), mean)));
         }
         Ok(StepContext { mean_tokens, state })
     }
@@ -182,14 +201,14 @@ impl PairTask<'_> {
     ) -> Result<(PairOutput, usize)> {
         let Self { pairs, device, objective, .. } = *self;
         let picked = pick(self.pairs, rows)?;
-        if let Some(reference) = self.reference
-            && reference.chosen.len() != pairs.len()
-        {
+        let reference = self.reference.filter(|_| self.reads_reference());
+        // All records are compared once, before training; here what keeps rows from being looked up in vain.
+        if let Some(reference) = reference.filter(|reference| !reference.serves(pairs, rows.iter().copied())) {
             reference.check("reference", pairs)?;
         }
         let (columns, extras) = (objective.columns(), objective.extras());
         for (pair, column) in picked.iter().flat_map(|pair| columns.iter().map(move |column| (pair, column))) {
-            check_column(&pair.id, *column, pair.columns.get(column.name).copied())?;
+            check_column(&pair.id, *column, side(pair, *column))?;
         }
         self.check_extras(&picked, &extras)?;
         let names: Vec<_> = extras.iter().map(|extra| extra.name).collect();
@@ -197,12 +216,11 @@ impl PairTask<'_> {
         let logps = score(model, &tokens)?.sequence();
         let count = rows.len();
         let mut batch = PairBatch::new(PairLogps::from_stacked(&logps.narrow(0, 2 * count)?)?);
-        let reference = self.reference.filter(|_| objective.needs_reference());
-        if let Some(reference) = reference {
+        if let Some(reference) = reference.filter(|_| objective.needs_reference()) {
             batch = batch.with_reference(reference.select(rows, device)?)?;
         }
         for (number, extra) in extras.iter().enumerate() {
-            let cached = self.reference.and_then(|reference| reference.extras.get(extra.name));
+            let cached = reference.and_then(|reference| reference.extras.get(extra.name));
             let reference = match cached.filter(|_| extra.needs_reference) {
                 Some(column) => Some(column.select(rows, device)?),
                 None => None,
@@ -220,14 +238,19 @@ impl PairTask<'_> {
             check_margins(picked.iter().copied())?;
             batch = batch.with_margins(column(&|pair| pair.margin.unwrap_or_default()))?;
         }
-        for side in columns {
-            batch = batch.with_column(side, column(&|pair| pair.columns[side.name]))?;
+        for declared in columns {
+            batch = batch.with_column(declared, column(&|pair| side(pair, declared).unwrap_or(f64::NAN)))?;
         }
         for (name, mean_tokens) in &context.mean_tokens {
             batch = batch.with_mean_tokens(name, *mean_tokens)?;
         }
         objective.observe(&mut context.state, &batch)?;
         Ok((objective.forward(&batch.with_state(context.state.clone()))?, tokens.num_tokens))
+    }
+
+    /// Whether the objective reads the reference, of the pairs or of a third response.
+    fn reads_reference(&self) -> bool {
+        self.objective.needs_reference() || self.objective.extras().iter().any(|extra| extra.needs_reference)
     }
 
     /// Every pair has the third responses that the objective reads.
@@ -255,12 +278,12 @@ impl PairTask<'_> {
             let margin = pair.margin.unwrap_or(0.0);
             check_domain(margin.is_finite(), "margin", "finite", margin)?;
             for column in &columns {
-                check_column(&pair.id, *column, pair.columns.get(column.name).copied())?;
+                check_column(&pair.id, *column, side(pair, *column))?;
             }
         }
         self.check_extras(&self.pairs.iter().collect::<Vec<_>>(), &extras)?;
         match self.reference {
-            _ if !self.objective.needs_reference() => Ok(()),
+            _ if !self.reads_reference() => Ok(()),
             None => Err(Error::NoReference),
             Some(reference) => reference.check("reference", self.pairs),
         }

@@ -26,7 +26,8 @@ pub struct TrainConfig {
     /// Records in a step. 32: ours; small enough for a CPU.
     #[config(default = 32)]
     pub batch_size: usize,
-    /// Records in a forward pass; any value gives the same update. 8: ours.
+    /// Records in a forward pass; any value gives the same update, unless the objective uses statistics of the batch.
+    /// 8: ours.
     #[config(default = 8)]
     pub micro_batch_size: usize,
     /// Steps of linear warm-up. 0: none.
@@ -101,8 +102,11 @@ impl<M: Module> Accumulation<M> {
         self.denominator = if reduced.is_global { denominator } else { self.denominator + denominator };
         if denominator != 0.0 {
             self.numerator += scalar(&reduced.numerator);
-            let gradients = GradientsParams::from_grads(reduced.numerator.backward(), model);
-            self.gradients.accumulate(model, gradients);
+            // Records without a scored token may count and have nothing to learn from.
+            if reduced.numerator.is_tracked() {
+                let gradients = GradientsParams::from_grads(reduced.numerator.backward(), model);
+                self.gradients.accumulate(model, gradients);
+            }
         }
     }
 

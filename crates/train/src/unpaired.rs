@@ -38,10 +38,19 @@ pub struct SingleLogpsCache {
     fingerprint: u64,
 }
 
-/// The completion of another record for each record's prompt.
+/// The completion of another prompt for each record's prompt: of the last record before it whose prompt differs, so that
+/// both members of a pair get one that is neither's. Of the record before it where there is but one prompt.
 fn mismatched(singles: &[TokenSingle]) -> Result<Vec<Sequence<'_>>> {
     let completions: Vec<_> = singles.iter().map(|single| &single.completion).collect();
-    let others = rotate_by_one(&completions)?.rows;
+    let mut others = rotate_by_one(&completions)?.rows;
+    let differs = |row: usize, other: usize| singles[row].prompt != singles[other].prompt;
+    if (1..singles.len()).any(|row| differs(row, row - 1)) {
+        // Twice around: what the first record needs may only be found at the end.
+        for row in (0..singles.len()).chain(0..singles.len()) {
+            let before = (row + singles.len() - 1) % singles.len();
+            others[row] = if differs(row, before) { before } else { others[before] };
+        }
+    }
     let sequence = |(single, other)| {
         let (single, completion): (&TokenSingle, &Vec<u32>) = (single, completions[other]);
         Sequence { prompt: &single.prompt, completion }
@@ -53,12 +62,30 @@ fn sequence(single: &TokenSingle) -> Sequence<'_> {
     Sequence { prompt: &single.prompt, completion: &single.completion }
 }
 
+impl SingleLogpsCache {
+    /// Refuses to serve other responses than those it was computed for.
+    fn check(&self, singles: &[TokenSingle]) -> Result<()> {
+        let expected = of_records(singles);
+        if self.fingerprint == expected && self.serves(singles, 0..singles.len()) {
+            return Ok(());
+        }
+        Err(Error::Stale { name: "reference", expected, got: self.fingerprint })
+    }
+
+    /// Whether there is a number for each record and each scored token of `rows`.
+    fn serves(&self, singles: &[TokenSingle], mut rows: impl Iterator<Item = usize>) -> bool {
+        let lens = [self.tokens.len(), self.mismatched.sums.len(), self.mismatched.counts.len()];
+        let scored = |single: &TokenSingle| num_scored(&single.prompt, single.completion.len());
+        lens == [singles.len(); 3] && rows.all(|row| self.tokens[row].len() == scored(&singles[row]))
+    }
+}
+
 fn of_records(singles: &[TokenSingle]) -> u64 {
     fingerprint(singles.iter().map(|single| (&single.prompt, &single.completion)))
 }
 
 /// Log-probabilities of every response under `model`, `batch_size` rows at a time, and of one completion of another
-/// prompt for each.
+/// prompt for each (of another record, where all prompts are the same).
 ///
 /// Pass `model.valid()` of a model in training and a plain device, so that no graph is kept.
 ///
@@ -110,8 +137,10 @@ impl SingleTask<'_> {
     /// A domain error when a response does not exist; token ids outside the vocabulary.
     pub fn context<M: CausalLm>(&self, model: &M, rows: &[usize], state: State) -> Result<SingleContext> {
         let picked = pick(self.singles, rows)?;
-        let lens = picked.iter().map(|single| (single.weight, num_scored(&single.prompt, &single.completion)));
-        let mean_tokens = weighted_mean(lens);
+        self.check_rows(rows)?;
+        // As the batch weighs them: a response without a scored token counts nothing.
+        let lens = picked.iter().map(|single| (single.weight, num_scored(&single.prompt, single.completion.len())));
+        let mean_tokens = weighted_mean(lens.filter(|(_, len)| *len > 0));
         let kl_baseline = match self.reference.filter(|_| self.objective.needs_kl_baseline()) {
             None => None,
             Some(reference) => {
@@ -140,6 +169,7 @@ impl SingleTask<'_> {
     ) -> Result<(SingleOutput, usize)> {
         let Self { singles, objective, device, .. } = *self;
         let picked = pick(singles, rows)?;
+        self.check_rows(rows)?;
         let sequences: Vec<_> = picked.iter().map(|single| sequence(single)).collect();
         let tokens = TokenBatch::new(&sequences, model.head().dims()[0], padding, device)?;
         let labels: Vec<bool> = picked.iter().map(|single| single.desirable).collect();
@@ -172,6 +202,18 @@ impl SingleTask<'_> {
         Ok((objective.forward(&batch.with_state(context.state.clone()))?, tokens.num_tokens))
     }
 
+    fn reads_reference(&self) -> bool {
+        self.objective.needs_reference() || self.objective.needs_kl_baseline()
+    }
+
+    /// All records are compared once, before training; here what keeps `rows` from being looked up in vain.
+    fn check_rows(&self, rows: &[usize]) -> Result<()> {
+        match self.reference.filter(|_| self.reads_reference()) {
+            Some(reference) if !reference.serves(self.singles, rows.iter().copied()) => reference.check(self.singles),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if self.singles.is_empty() {
             return Err(Error::NoRecords { name: "singles" });
@@ -183,12 +225,9 @@ impl SingleTask<'_> {
             }
         }
         match self.reference {
-            _ if !self.objective.needs_reference() && !self.objective.needs_kl_baseline() => Ok(()),
+            _ if !self.reads_reference() => Ok(()),
             None => Err(Error::NoReference),
-            Some(reference) if reference.fingerprint == of_records(self.singles) => Ok(()),
-            Some(reference) => {
-                Err(Error::Stale { name: "reference", expected: of_records(self.singles), got: reference.fingerprint })
-            }
+            Some(reference) => reference.check(self.singles),
         }
     }
 }

@@ -12,8 +12,8 @@ use accordant_objectives::{
     unpaired::{self, UnpairedObjective},
 };
 use accordant_train::{
-    Error, ListTask, Observer, PairLogpsCache, PairTask, Recorder, Result, SingleTask, TrainConfig, list_logps,
-    pair_logps, single_logps,
+    Error, ListTask, Observer, PairLogpsCache, PairTask, Recorder, Result, SingleContext, SingleTask, StepContext,
+    TrainConfig, list_logps, pair_logps, single_logps,
     step::{Accumulation, MeanGradient},
     train_lists, train_pairs, train_sft, train_singles,
 };
@@ -453,4 +453,198 @@ fn a_ranking_is_learned_and_what_is_wrong_with_lists_is_named() {
     let mut infinite = lists.clone();
     infinite[1].scores[0] = f64::INFINITY;
     assert_eq!(refused(&infinite), "`scores`: expected finite, got inf");
+}
+
+#[test]
+fn a_label_probability_serves_the_methods_that_declare_the_column() {
+    let mut pairs: Vec<_> = pairs().into_iter().map(|pair| TokenPair { label_prob: Some(0.75), ..pair }).collect();
+    for pair in &mut pairs {
+        pair.columns.remove("label_probs");
+    }
+    let cache = reference(&pairs);
+    for name in ["osp", "irepo"] {
+        let objective = pairwise::build(name, &Options::new()).unwrap();
+        let run = |pairs: &[TokenPair]| {
+            let config = TrainConfig::new(1, 1e-3).with_batch_size(8);
+            let mut recorder = Recorder::new(None).unwrap();
+            train(model(2), Some(&cache), pairs, &*objective, &config, &mut recorder)?;
+            Ok::<_, Error>(recorder.curve("dpo/loss")[0].1)
+        };
+        let mut column = pairs.clone();
+        for pair in &mut column {
+            pair.label_prob = None;
+            pair.columns.insert("label_probs".into(), 0.75);
+        }
+        assert_eq!(run(&pairs).unwrap(), run(&column).unwrap(), "{name}");
+        let mut none = pairs.clone();
+        none[3].label_prob = None;
+        let error = run(&none).unwrap_err().to_string();
+        assert!(error.starts_with("record `pair 3` has no `label_probs`"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_response_without_tokens_counts_in_no_mean_length() {
+    let mut singles = singles();
+    singles[4].completion.clear();
+    let (policy, device, start) = (model(2), device(), model(1).valid());
+    let reference = single_logps(&start, &singles, 5, &Device::flex()).unwrap();
+    let pmpo = unpaired::build("pmpo", &Options::new()).unwrap();
+    let task = SingleTask {
+        singles: &singles,
+        reference: Some(&reference),
+        objective: &*pmpo,
+        phase: "pmpo",
+        device: &device,
+    };
+    let rows: Vec<usize> = (0..singles.len()).collect();
+    let losses = |context: &mut SingleContext| {
+        task.forward(&policy, &rows, Padding::default(), context).unwrap().0.losses.try_to_vec_as::<f64>().unwrap()
+    };
+    // Without a context the batch itself is the whole step.
+    let whole = losses(&mut SingleContext::default());
+    let given = losses(&mut task.context(&policy, &rows, State::default()).unwrap());
+    assert!(whole.iter().zip(&given).all(|(a, b)| (a - b).abs() < 1e-6), "{whole:?} {given:?}");
+}
+
+#[test]
+fn a_third_response_called_chosen_is_not_the_chosen_one() {
+    let mut pairs = pairs();
+    let device = device();
+    let objective = dpo();
+    let context = |pairs: &[TokenPair]| {
+        let task = PairTask { pairs, reference: None, objective: &*objective, phase: "dpo", device: &device };
+        task.context(&ALL, State::default()).unwrap()
+    };
+    let before = context(&pairs);
+    for pair in &mut pairs {
+        pair.extras.insert("chosen".into(), vec![1; 20]);
+    }
+    assert_eq!(context(&pairs), before);
+}
+
+#[test]
+fn no_baseline_reads_a_completion_of_its_own_prompt() {
+    let (policy, singles) = (model(1).valid(), singles());
+    let cache = single_logps(&policy, &singles, 4, &Device::flex()).unwrap();
+    for (row, len) in cache.mismatched.counts.iter().enumerate() {
+        // Both members of a pair get the rejected response of the pair before.
+        let other = (row / 2 * 2 + singles.len() - 1) % singles.len();
+        assert_ne!(singles[row].prompt, singles[other].prompt);
+        assert_eq!(*len, singles[other].completion.len() as f64, "response {row}");
+    }
+    // One prompt only: there is no other, and a completion of another record has to do.
+    let same: Vec<_> = singles.iter().cloned().map(|single| TokenSingle { prompt: vec![1], ..single }).collect();
+    let cache = single_logps(&policy, &same, 4, &Device::flex()).unwrap();
+    for row in 0..same.len() {
+        let other = (row + same.len() - 1) % same.len();
+        assert_eq!(cache.mismatched.counts[row], same[other].completion.len() as f64);
+    }
+}
+
+#[test]
+fn a_forward_pass_with_a_stale_reference_is_an_error() {
+    let (policy, device, start) = (model(2), device(), model(1).valid());
+    let is_stale = |error: Error| assert!(matches!(error, Error::Stale { name: "reference", .. }), "{error}");
+    let singles = singles();
+    let other = [&singles[1..3], &singles[..1]].concat();
+    let kto = unpaired::build("kto", &Options::new()).unwrap();
+    for records in [&singles[..2], &other] {
+        let reference = single_logps(&start, records, 4, &Device::flex()).unwrap();
+        let singles = &singles[..3];
+        let task = SingleTask { singles, reference: Some(&reference), objective: &*kto, phase: "", device: &device };
+        is_stale(task.context(&policy, &[2], State::default()).unwrap_err());
+        is_stale(task.forward(&policy, &[2], Padding::default(), &mut SingleContext::default()).unwrap_err());
+    }
+    let lists = lists();
+    let ranking = listwise::build("plackett_luce", &Options::new()).unwrap();
+    for records in [&lists[..2], &lists[1..4]] {
+        let reference = list_logps(&start, records, 4, &Device::flex()).unwrap();
+        let lists = &lists[..3];
+        let task = ListTask { lists, reference: Some(&reference), objective: &*ranking, phase: "", device: &device };
+        is_stale(task.forward(&policy, &[2], Padding::default()).unwrap_err());
+    }
+    let pairs = pairs();
+    for records in [&pairs[..2], &pairs[1..4]] {
+        let stale = reference(records);
+        let (pairs, objective) = (&pairs[..3], dpo());
+        let task = PairTask { pairs, reference: Some(&stale), objective: &*objective, phase: "", device: &device };
+        is_stale(task.forward(&policy, &[2], Padding::default(), &mut StepContext::default()).unwrap_err());
+        // SimPO reads none.
+        let objective = pairwise::build("simpo", &Options::new()).unwrap();
+        let task = PairTask { objective: &*objective, ..task };
+        task.forward(&policy, &[2], Padding::default(), &mut StepContext::default()).unwrap();
+    }
+}
+
+#[test]
+fn steps_without_a_scored_token_are_taken_or_refused_but_do_not_panic() {
+    let (start, device) = (model(1), device());
+    let config = TrainConfig::new(1, 1e-3);
+    for prompt in [vec![1, 2], vec![]] {
+        let empty = [TokenPair::new("a", prompt.clone(), vec![], vec![]), TokenPair::new("b", prompt, vec![], vec![])];
+        let _ = train_sft(start.clone(), &empty, &config, &device, &mut ());
+        for method in pairwise::methods() {
+            let objective = (method.build)(&Options::new()).unwrap();
+            let full = pairs().remove(0);
+            let pairs = empty.clone().map(|pair| {
+                let (columns, mut extras) = (full.columns.clone(), full.extras.clone());
+                extras.values_mut().for_each(Vec::clear);
+                TokenPair { columns, extras, ..pair }
+            });
+            let reference = reference(&pairs);
+            let _ = train(start.clone(), Some(&reference), &pairs, &*objective, &config, &mut ());
+        }
+        let singles = TokenSingle::of_pairs(&empty);
+        let reference = single_logps(&start.valid(), &singles, 2, &Device::flex()).unwrap();
+        for method in unpaired::methods() {
+            let objective = (method.build)(&Options::new()).unwrap();
+            let (singles, reference) = (&singles[..], Some(&reference));
+            let task = SingleTask { singles, reference, objective: &*objective, phase: "", device: &device };
+            let _ = train_singles(start.clone(), &task, &config, &mut ());
+        }
+        for candidates in [0, 1, 3] {
+            let scores = (0..candidates).map(|score| score as f64).collect();
+            let list = TokenList::new("a", empty[0].prompt.clone(), vec![vec![]; candidates], scores);
+            let lists = [with_columns(TokenList { answer: Some((vec![], 1.0)), ..list })];
+            let reference = list_logps(&start.valid(), &lists, 2, &Device::flex()).unwrap();
+            for method in listwise::methods() {
+                let objective = (method.build)(&Options::new()).unwrap();
+                let (lists, reference) = (&lists[..], Some(&reference));
+                let task = ListTask { lists, reference, objective: &*objective, phase: "", device: &device };
+                let _ = train_lists(start.clone(), &task, &config, &mut ());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_rows_a_plain_device_and_huge_batches_do_not_panic() {
+    let (policy, device, pairs) = (model(2), device(), pairs());
+    let (reference, objective) = (reference(&pairs), dpo());
+    let task =
+        PairTask { pairs: &pairs, reference: Some(&reference), objective: &*objective, phase: "", device: &device };
+    let error = task.forward(&policy, &[], Padding::default(), &mut StepContext::default()).unwrap_err();
+    assert_eq!(error.to_string(), "`rows`: expected at least one, got 0");
+    assert!(pair_logps(&policy.valid(), &[], 4, &Device::flex()).is_ok());
+    assert!(pair_logps(&policy.valid(), &pairs, usize::MAX, &Device::flex()).is_ok());
+    let plain = Device::flex();
+    let config = TrainConfig::new(1, 1e-3);
+    train_sft(policy.clone(), &pairs, &config, &plain, &mut ()).unwrap();
+    train_pairs(policy, &PairTask { device: &plain, ..task }, &config, &mut ()).unwrap();
+}
+
+#[test]
+fn an_answer_needs_a_finite_score() {
+    let objective = listwise::methods()
+        .iter()
+        .map(|method| (method.build)(&Options::new()).unwrap())
+        .find(|objective| objective.needs_answer());
+    let (objective, device, mut lists) = (objective.expect("a method with answers"), device(), lists());
+    lists[2].answer = Some((vec![1], f64::NAN));
+    let reference = list_logps(&model(1).valid(), &lists, 4, &Device::flex()).unwrap();
+    let (lists, reference) = (&lists[..], Some(&reference));
+    let task = ListTask { lists, reference, objective: &*objective, phase: "", device: &device };
+    let error = train_lists(model(1), &task, &TrainConfig::new(1, 1e-3), &mut ()).unwrap_err();
+    assert_eq!(error.to_string(), "`answer`: expected finite, got NaN");
 }
