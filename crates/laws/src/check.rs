@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device};
 use crate::{
     batch::Batch,
     compare::close,
-    laws,
+    declared, laws,
     report::{Disagreement, Report, Violation},
     runner::{Law, Verdict},
     strategy::{Hooks, Inputs},
@@ -41,7 +41,7 @@ fn exception<'a>(subject: &Subject<'a>, law: &Law) -> Option<&'static str> {
     subject.exceptions.iter().find(|(name, _)| *name == law.name).map(|(_, reason)| *reason)
 }
 
-/// That the laws can run as asked: the device knows f64, and every exception is one.
+/// That the laws can run as asked: the device knows f64, what is claimed can be, and every exception is one.
 fn ready(subject: &Subject, laws: &[Law]) -> Result<(), Violation> {
     let violation = |law: &str, found: Disagreement| Violation {
         subject: subject.name.clone(),
@@ -54,6 +54,9 @@ fn ready(subject: &Subject, laws: &[Law]) -> Result<(), Violation> {
     if !device.supports_dtype(DType::F64) {
         let found = Disagreement::new("a device that computes in f64", format!("{device:?}"));
         return Err(violation("device", found));
+    }
+    if let Some(found) = declared::contradiction(subject) {
+        return Err(violation("properties", found));
     }
     let unknown = subject.exceptions.iter().find(|(name, _)| laws.iter().all(|law| law.name != *name));
     match unknown {

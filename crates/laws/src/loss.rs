@@ -13,7 +13,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::{
     batch::Batch,
     report::Disagreement,
-    subject::{Family, Subject},
+    subject::Subject,
     tensors::{Layout, Places, Tensors},
 };
 
@@ -131,15 +131,8 @@ fn scalar(name: &str, tensor: &Tensor<1>) -> Result<f64, Disagreement> {
 }
 
 impl Subject<'_> {
-    fn num_responses(&self) -> usize {
-        match self.family {
-            Family::Singles => 1,
-            Family::Pairs | Family::Lists => 2,
-        }
-    }
-
     pub(crate) fn tensors(&self, batch: &Batch, layout: &Layout, device: &Device) -> (Tensors, Places) {
-        batch.tensors(self.num_responses(), layout, device)
+        batch.tensors(self.family.num_responses(), layout, device)
     }
 
     pub(crate) fn evaluate(&self, tensors: &Tensors) -> Result<(Evaluated, Values), Disagreement> {

@@ -1,6 +1,7 @@
 //! What may be claimed of a loss beyond what holds for its whole family.
 
-/// A claim about a loss; each becomes a law of that name. Unless it says otherwise, it is tested without hooks.
+/// A claim about a loss; each becomes a law of that name. Unless it says otherwise, it is tested without hooks. A claim
+/// about data of another family, or about a hook that the loss does not have, is a violation by itself.
 ///
 /// `d` is a response's summed log-ratio to the reference (for a [`Property::ReferenceFree`] loss its summed
 /// log-probability), `D` the difference between the chosen one's and the rejected one's.

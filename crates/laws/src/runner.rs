@@ -161,9 +161,9 @@ impl<'a> Law<'a> {
     }
 }
 
-/// Batches that each law is tested on: `PROPTEST_CASES`, or 16.
+/// Batches that each law is tested on: `PROPTEST_CASES`, or 16. None would be no test.
 pub(crate) fn cases() -> u32 {
-    env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
+    env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).filter(|cases| *cases > 0).unwrap_or(16)
 }
 
 #[cfg(test)]

@@ -15,6 +15,16 @@ pub enum Family {
     Lists,
 }
 
+impl Family {
+    /// How many responses an item has at least.
+    pub(crate) fn num_responses(self) -> usize {
+        match self {
+            Family::Singles => 1,
+            Family::Pairs | Family::Lists => 2,
+        }
+    }
+}
+
 /// The numbers that a column may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {

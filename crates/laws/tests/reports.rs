@@ -1,8 +1,12 @@
 //! What a check says: the same on every run, readable when a law does not hold, and strict about exceptions.
 
-use accordant_laws::{Property, Subject, check, check_all, law_names};
+use accordant_laws::{Loss, Property, Subject, Tensors, check, check_all, law_names, reduces_to};
 use burn::tensor::Device;
-use toys::pairs::{Form, Mistake, Pairs};
+use toys::{
+    lists::{self, Lists},
+    pairs::{Form, Mistake, Pairs},
+    singles::{self, Singles},
+};
 
 mod toys;
 
@@ -88,4 +92,89 @@ fn a_claim_too_strong_is_a_violation() {
     }
     let clipped = Pairs::new(Form::Dpo, Mistake::Clipped);
     assert_eq!(check(&subject(&clipped).declare(Property::ConvexInMargin)).unwrap_err().law, "convex");
+}
+
+#[test]
+fn a_claim_about_other_data_is_said_to_be_one() {
+    let (pairs, singles) =
+        (Pairs::new(Form::Dpo, Mistake::None), Singles { form: singles::Form::Zero, mistake: singles::Mistake::None });
+    let lists = Lists { mistake: lists::Mistake::None };
+    let (pairs, singles) = (subject(&pairs), Subject::unpaired("singles", &singles).on(Device::flex()));
+    let lists = Subject::listwise("lists", &lists).on(Device::flex());
+    for (subject, claim) in [
+        (&pairs, Property::DecreasingInDesirable),
+        (&pairs, Property::IncreasingInUndesirable),
+        (&pairs, Property::TiesSayNothing),
+        (&pairs, Property::PermutationOfCandidates),
+        (&singles, Property::DecreasingInChosen),
+        (&singles, Property::IncreasingInRejected),
+        (&singles, Property::SwapDifference(1.0)),
+        (&singles, Property::MarginShifts { beta: 1.0 }),
+        (&lists, Property::SwapDifferencePerToken(1.0)),
+        (&lists, Property::LabelProbMixes),
+        (&lists, Property::IncreasingInUndesirable),
+    ] {
+        let subject = subject.clone().declare(claim);
+        let violation = check(&subject).unwrap_err();
+        assert_eq!(violation.law, "properties", "{claim:?}");
+        assert!(violation.got.starts_with(&format!("{claim:?}")), "{violation}");
+        assert_eq!(check_all(&subject), [violation]);
+    }
+}
+
+#[test]
+fn a_claim_about_a_hook_that_is_not_there_is_not_taken_for_granted() {
+    let loss = Pairs::new(Form::Dpo, Mistake::None);
+    let hookless = |t: &Tensors| match ["margins", "label_probs"].iter().find(|name| t.columns.contains_key(*name)) {
+        Some(name) => Err(format!("`{name}` is no column of this loss")),
+        None => loss.evaluate(t),
+    };
+    for (claim, hook) in [
+        (Property::MarginShifts { beta: 3.0 }, "margins"),
+        (Property::MarginShiftsPerToken { beta: 3.0 }, "margins"),
+        (Property::LabelProbMixes, "label_probs"),
+    ] {
+        let subject = Subject::pairwise("toy", &hookless).on(Device::flex());
+        let subject = subject.declare(Property::NoHook("margins")).declare(Property::NoHook("label_probs"));
+        let violation = check(&subject.declare(claim)).unwrap_err();
+        assert_eq!(violation.law, "properties", "{violation}");
+        assert_eq!(violation.expected, format!("the hook `{hook}`, which the property is about"));
+    }
+}
+
+#[test]
+fn a_loss_that_refuses_weights_can_obey_the_laws() {
+    fn unweighted(loss: &dyn Loss) -> impl Fn(&Tensors) -> Result<accordant_laws::Evaluated, String> {
+        move |t| match t.columns.contains_key("weights") {
+            true => Err("`weights` is no column of this loss".to_owned()),
+            false => loss.evaluate(t),
+        }
+    }
+    let (singles, lists) = (
+        Singles { form: singles::Form::Zero, mistake: singles::Mistake::None },
+        Lists { mistake: lists::Mistake::None },
+    );
+    let (singles, lists) = (unweighted(&singles), unweighted(&lists));
+    let lists = Subject::listwise("lists", &lists).declare(Property::TiesSayNothing);
+    for subject in [Subject::unpaired("singles", &singles), lists] {
+        let subject = subject.on(Device::flex()).declare(Property::NoHook("weights"));
+        check(&subject).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}
+
+#[test]
+fn no_cases_at_all_are_no_proof() {
+    // In a process of its own, where the variable disturbs no other test.
+    match std::env::var("PROPTEST_CASES").as_deref() {
+        Ok("0") => {
+            let (one, other) = (Pairs::new(Form::Ipo, Mistake::None), Pairs::new(Form::Dpo, Mistake::None));
+            reduces_to(&subject(&one), &subject(&other), 1e-9).unwrap_err();
+        }
+        _ => {
+            let this = std::env::current_exe().expect("the test knows where it is");
+            let mut child = std::process::Command::new(this);
+            let child = child.args(["--exact", "no_cases_at_all_are_no_proof"]).env("PROPTEST_CASES", "0");
+            assert!(child.output().expect("a test can run").status.success());
+        }
+    }
 }

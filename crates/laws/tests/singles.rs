@@ -65,7 +65,12 @@ fn mistakes_around_zero() {
             ("class ignored", Mistake::ClassIgnored, "`desirable` is read", &["increasing in undesirable"]),
             ("mean of class means", Mistake::MeanOfClassMeans, "reduction", &["weight zero", "micro-batches"]),
             ("padding counted", Mistake::PaddingCounted, "padding", &["masked columns", "behind the mask"]),
-            ("empty responses counted", Mistake::EmptyResponsesCounted, "reduction", &["nothing counts"]),
+            (
+                "empty responses counted",
+                Mistake::EmptyResponsesCounted,
+                "reduction",
+                &["nothing counts", "weight zero"],
+            ),
         ],
     );
 }

@@ -8,7 +8,7 @@ use crate::{
     report::Disagreement,
     runner::{Case, Law, Outcome},
     strategy::{Hooks, Inputs},
-    subject::Subject,
+    subject::{Family, Subject},
 };
 
 mod bounds;
@@ -48,6 +48,37 @@ fn law<'a>(subject: &Subject, property: Property) -> Option<Law<'a>> {
         Property::PermutationOfCandidates => order::permutation_of_candidates(),
         Property::TiesSayNothing => order::ties_say_nothing(),
     })
+}
+
+/// A claim that cannot be tested on this subject's batches, and so would fail for no reason or hold for none.
+pub(crate) fn contradiction(subject: &Subject) -> Option<Disagreement> {
+    for property in &subject.properties {
+        let families: &[Family] = match property {
+            Property::DecreasingInChosen | Property::IncreasingInRejected => &[Family::Pairs, Family::Lists],
+            Property::DecreasingInDesirable | Property::IncreasingInUndesirable => &[Family::Singles],
+            Property::SwapDifference(_)
+            | Property::SwapDifferencePerToken(_)
+            | Property::LabelProbMixes
+            | Property::MarginShifts { .. }
+            | Property::MarginShiftsPerToken { .. } => &[Family::Pairs],
+            Property::PermutationOfCandidates | Property::TiesSayNothing => &[Family::Lists],
+            _ => &[Family::Pairs, Family::Singles, Family::Lists],
+        };
+        if !families.contains(&subject.family) {
+            let expected = format!("a property of {:?}", subject.family);
+            return Some(Disagreement::new(expected, format!("{property:?}, which is one of {families:?}")));
+        }
+        let hook = match property {
+            Property::LabelProbMixes => "label_probs",
+            Property::MarginShifts { .. } | Property::MarginShiftsPerToken { .. } => "margins",
+            _ => continue,
+        };
+        if !subject.honors(hook) {
+            let expected = format!("the hook `{hook}`, which the property is about");
+            return Some(Disagreement::new(expected, format!("{property:?} of a loss without it")));
+        }
+    }
+    None
 }
 
 /// A law about batches without hooks.

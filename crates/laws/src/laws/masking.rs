@@ -65,20 +65,20 @@ fn note(found: Disagreement, what: &str) -> Disagreement {
 }
 
 /// An item that does not count gets gradient exactly 0 and changes nothing for the others, whatever finite value it
-/// holds.
-pub(super) fn weight_zero<'a>() -> Law<'a> {
+/// holds. Whether a list with an empty candidate counts is a matter of the method: without weights all of its items do.
+pub(super) fn weight_zero<'a>(subject: &Subject) -> Option<Law<'a>> {
+    if subject.family == Family::Lists && !subject.honors("weights") {
+        return None;
+    }
     let inputs = Inputs { items: 2..=4, hooks: Hooks::Only(&["weights"]), ..Inputs::default() };
     let law = Law::new("weight zero", inputs, weight_zero_holds);
-    law.needs(Need::One, "an item that can be left out: with a weight, or with an empty response")
+    Some(law.needs(Need::One, "an item that can be left out: with a weight, or with an empty response"))
 }
 
 fn weight_zero_holds(subject: &Subject, case: &Case) -> Outcome {
     let mut random = case.random();
     let silent = random.below(case.batch.items.len());
-    let empty = subject.family == Family::Pairs && random.below(2) == 0;
-    if !empty && !subject.honors("weights") {
-        return Ok(Verdict::PutAside);
-    }
+    let empty = subject.family != Family::Lists && (random.below(2) == 0 || !subject.honors("weights"));
     let huge = [-1e4, -1e-6, 0.0, -300.0];
     let mut silence = |item: &mut Item| {
         let responses = item.responses.iter_mut();
@@ -88,7 +88,7 @@ fn weight_zero_holds(subject: &Subject, case: &Case) -> Outcome {
             (*policy, *reference) = (huge[random.below(4)], huge[random.below(4)]);
         }
         if empty {
-            let response = &mut item.responses[random.below(2)];
+            let response = &mut item.responses[random.below(subject.family.num_responses())];
             (response.policy, response.reference) = (Vec::new(), Vec::new());
         } else {
             item.columns.insert("weights", 0.0);

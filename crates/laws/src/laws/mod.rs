@@ -26,7 +26,6 @@ pub(crate) fn of<'a>(subject: &Subject) -> Vec<Law<'a>> {
         masking::padding(),
         masking::masked_columns(),
         masking::behind_the_mask(),
-        masking::weight_zero(),
         parts::nothing_counts(),
         parts::no_items(),
         constants::policy_learns(),
@@ -37,6 +36,7 @@ pub(crate) fn of<'a>(subject: &Subject) -> Vec<Law<'a>> {
         differences::by_coordinate(),
         precision::precision(),
     ];
+    laws.extend(masking::weight_zero(subject));
     laws.extend(parts::independent_items(subject));
     laws.extend(shapes::shapes(subject));
     laws.extend(hooks::hooks(subject));
