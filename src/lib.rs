@@ -52,3 +52,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/from-trl.md")]
 struct FromTrl;
+
+/// Runs the code of the guide to a new loss.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/new-loss.md")]
+struct NewLoss;

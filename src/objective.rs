@@ -93,7 +93,8 @@ impl Objective {
     ///
     /// A list has the chosen response with score 1 and the rejected one with score 0; its reference answer is the pair's
     /// third response `gold`, or else the chosen one, with score 1. Columns of candidates are log-probabilities under
-    /// another policy in every method there is; the reference stands for it.
+    /// another policy in every method there is; the reference stands for it. Single responses and lists have no margin,
+    /// and lists no label probability: those of the pairs are left out.
     ///
     /// # Errors
     /// As the loops: [`train_pairs`], [`train_singles`], [`train_lists`].
@@ -108,6 +109,7 @@ impl Objective {
         observer: &mut dyn Observer,
         device: &Device,
     ) -> train::Result<M> {
+        config.validate()?;
         let (rows, plain) = (config.micro_batch_size, device.clone().without_autodiff());
         match self {
             Self::Pairs(objective) => {

@@ -49,6 +49,9 @@ struct Args {
     /// Steps of preference optimization
     #[arg(long, value_name = "N", default_value_t = 60)]
     steps: usize,
+    /// Peak learning rate of preference optimization
+    #[arg(long, value_name = "RATE", default_value_t = 2e-4)]
+    learning_rate: f64,
     /// Share of flipped labels in the noisy half
     #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
     noise: f64,
@@ -185,7 +188,7 @@ fn run(args: &Args, name: &str, start: &Start) -> Result<Option<Outcome>> {
     let mut train = start.train.clone();
     responses::add(&mut train, &objective.extras(), &frozen, &start.tokenizer, args.seed, &Device::flex())?;
     let steps = if args.short { 2 } else { args.steps };
-    let config = TrainConfig::new(steps, 1e-3)
+    let config = TrainConfig::new(steps, args.learning_rate)
         .with_batch_size(BATCH)
         .with_micro_batch_size(BATCH)
         .with_warmup_steps(steps / 10)
