@@ -50,7 +50,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 60)]
     steps: usize,
     /// Peak learning rate of preference optimization
-    #[arg(long, value_name = "RATE", default_value_t = 2e-4)]
+    #[arg(long, value_name = "RATE", default_value_t = 4e-4)]
     learning_rate: f64,
     /// Share of flipped labels in the noisy half
     #[arg(long, value_name = "SHARE", default_value_t = 0.3)]

@@ -70,7 +70,9 @@ fn draw_panel<DB: DrawingBackend>(
     };
     let all: Vec<(f64, f64)> = panel.series.iter().flat_map(finite).collect();
     let level = panel.level.as_ref().map(|(_, level)| *level);
-    let (x_low, x_high) = range(all.iter().map(|point| point.0), 0.0);
+    // A curve may begin and end at the frame, a dot may not be cut by it.
+    let air = if panel.series.iter().all(|series| series.joined) { 0.0 } else { 0.05 };
+    let (x_low, x_high) = range(all.iter().map(|point| point.0), air);
     let (y_low, y_high) = range(all.iter().map(|point| point.1).chain(level), 0.08);
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, ("sans-serif", 15))
@@ -84,9 +86,8 @@ fn draw_panel<DB: DrawingBackend>(
         .bold_line_style(BLACK.mix(0.12))
         .x_labels(6)
         .y_labels(6)
-        .x_label_formatter(&|x| x.to_string())
-        // Adding 0 turns -0 into 0.
-        .y_label_formatter(&|y| ((y * 1e6).round() / 1e6 + 0.0).to_string())
+        .x_label_formatter(&tick)
+        .y_label_formatter(&tick)
         .x_desc(&panel.x_label)
         .y_desc(&panel.y_label)
         .label_style(("sans-serif", 12))
@@ -99,14 +100,18 @@ fn draw_panel<DB: DrawingBackend>(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
     }
     for (series, color) in panel.series.iter().zip(COLORS.iter().cycle()) {
-        let drawn = match series.joined {
-            true => chart.draw_series(LineSeries::new(finite(series), color.stroke_width(2)))?,
-            false => {
-                let dots = finite(series).into_iter().map(|point| Circle::new(point, 3, color.mix(0.75).filled()));
-                chart.draw_series(dots)?
-            }
-        };
-        drawn.label(&series.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+        if series.joined {
+            chart
+                .draw_series(LineSeries::new(finite(series), color.stroke_width(2)))?
+                .label(&series.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+        } else {
+            let style = color.mix(0.75).filled();
+            chart
+                .draw_series(finite(series).into_iter().map(|point| Circle::new(point, 3, style)))?
+                .label(&series.name)
+                .legend(move |(x, y)| Circle::new((x + 8, y), 3, style));
+        }
     }
     chart
         .configure_series_labels()
@@ -115,6 +120,11 @@ fn draw_panel<DB: DrawingBackend>(
         .border_style(BLACK.mix(0.25))
         .label_font(("sans-serif", 12))
         .draw()
+}
+
+/// A number at an axis, without the digits that floating point adds; adding 0 turns -0 into 0.
+fn tick(value: &f64) -> String {
+    ((value * 1e6).round() / 1e6 + 0.0).to_string()
 }
 
 /// The corner of the axes that holds the fewest points.
