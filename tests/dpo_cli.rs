@@ -153,7 +153,7 @@ fn settings_that_make_no_sense_are_usage_errors() {
         (&["--beta", "NaN"], "`beta`: expected a finite number, got NaN"),
         (&["--beta", "-1"], "`beta`: expected finite and > 0, got -1"),
         (&["--max-length", "2"], "2 is not in 16..=65536"),
-        (&["--objective", "dppo"], "no method is called `dppo`; there are: dpo, "),
+        (&["--objective", "dppo"], "no method is called `dppo`; there are: "),
         (&["--set", "betta=1"], "`dpo` has no option `betta`; it has: beta, label_smoothing, reference_free"),
         (&["--set", "beta"], "expected FIELD=VALUE"),
         (&["--vocab-size", "100"], "100 is not in 262..=1000000"),
