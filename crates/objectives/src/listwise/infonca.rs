@@ -9,7 +9,7 @@
 use accordant_ops::stable::x_log_x;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, log_softmax, over_candidates};
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, choice_logps, over_candidates};
 use crate::Result;
 
 /// Cross-entropies of a target distribution and the softmax of the candidates' rewards, one per list.
@@ -45,7 +45,7 @@ pub fn infonca_loss(batch: &ListBatch, rewards: Tensor<2>, targets: Tensor<2>) -
     batch.check_values("rewards", &rewards)?;
     batch.check_values("targets", &targets)?;
     let targets = batch.select(targets).detach();
-    Ok(-over_candidates(log_softmax(batch, batch.select(rewards)) * targets))
+    Ok(-over_candidates(choice_logps(batch, batch.select(rewards)) * targets))
 }
 
 /// The probabilities that scores give the candidates, `softmax(r / α)`, `[n, k]`; detached.
@@ -54,7 +54,7 @@ pub fn infonca_loss(batch: &ListBatch, rewards: Tensor<2>, targets: Tensor<2>) -
 /// A shape or dtype error naming `scores`.
 pub fn softmax_targets(batch: &ListBatch, scores: Tensor<2>, temperature: f64) -> Result<Tensor<2>> {
     batch.check_values("scores", &scores)?;
-    Ok(batch.select(log_softmax(batch, batch.select(scores).detach() * temperature.recip()).exp()))
+    Ok(batch.select(choice_logps(batch, batch.select(scores).detach() * temperature.recip()).exp()))
 }
 
 /// What [`infonca_loss`] is above its minimum, the entropy of the targets: `KL(q ‖ softmax(a))`, `[n]`. To be logged.

@@ -121,7 +121,7 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn ListwiseObjective>
 ///
 /// Each is `−log(1 + Σ_{j≠k} exp(x_j − x_k))`: next to a probability of 1, a logarithm of the sum over all candidates
 /// would leave nothing but its rounding (2e-4 to three digits in f32).
-fn log_softmax(batch: &ListBatch, logits: Tensor<2>) -> Tensor<2> {
+fn choice_logps(batch: &ListBatch, logits: Tensor<2>) -> Tensor<2> {
     -choice_losses(logits.clone(), columns(logits), compare::others(batch.present()))
 }
 

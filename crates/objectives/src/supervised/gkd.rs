@@ -65,8 +65,8 @@ pub fn generalized_jsd(student: Tensor<2>, teacher: Tensor<2>, beta: f64, temper
         let direction = if beta == 1.0 { KlDirection::Reverse } else { KlDirection::Forward };
         return Ok(kl_logits(student, teacher, temperature, direction)?);
     }
-    let student = log_softmax(student, temperature);
-    let teacher = log_softmax(teacher.detach(), temperature);
+    let student = log_probs(student, temperature);
+    let teacher = log_probs(teacher.detach(), temperature);
     // A constant: M minimizes this sum, so that what reaches the student by way of it cancels.
     let mixture = log_add_exp(teacher.clone() + beta.ln(), student.clone().detach() + (-beta).ln_1p())?;
     let from_teacher: Tensor<1> = kl_full(teacher, mixture.clone())?;
@@ -75,7 +75,7 @@ pub fn generalized_jsd(student: Tensor<2>, teacher: Tensor<2>, beta: f64, temper
 }
 
 /// In f32, or f64 for f64.
-fn log_softmax(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
+fn log_probs(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
     let dtype = if logits.dtype() == DType::F64 { FloatDType::F64 } else { FloatDType::F32 };
     let logits = logits.cast(dtype) * temperature.recip();
     logits.clone() - log_sum_exp(logits, 1)
