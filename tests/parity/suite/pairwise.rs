@@ -42,9 +42,9 @@ fn on_all(losses: Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
     leaves.iter().map(nothing).fold(losses, |sum, nothing| sum + nothing)
 }
 
-/// Methods whose bounds go with the dtype: what lies beyond them is not comparable. AlphaPO caps an exponent, ORPO the
+/// Methods whose bounds go with the dtype: what lies beyond them is not comparable. AlphaPO and χPO cap an exponent, ORPO the
 /// probability of a response.
-const BOUNDED_BY_DTYPE: [&str; 2] = ["alphapo", "orpo"];
+const BOUNDED_BY_DTYPE: [&str; 3] = ["alphapo", "chi_po", "orpo"];
 
 /// Gives a batch a hook.
 type Hook = fn(PairBatch, Tensor<1>) -> accordant_objectives::Result<PairBatch>;
