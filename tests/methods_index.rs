@@ -100,8 +100,16 @@ const FAMILIES: [(&str, &str, &str); 4] = [
     ("supervised", "Tokens", "log-probabilities or logits of tokens"),
 ];
 
+/// A cell of a table: links between items of the code become their text.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, link)) = rest.split_once("[`") {
+        let Some((name, after)) = link.split_once("`]") else { break };
+        let target = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+        rest = target.map_or(after, |(_, after)| after);
+        out += &format!("{before}`{}`", name.trim_start_matches("super::"));
+    }
+    (out + rest).replace('|', "\\|")
 }
 
 fn document() -> String {
@@ -216,5 +224,6 @@ fn a_header_is_read_to_its_end() {
         (header.title.as_str(), header.field("Paper"), header.field("Use when")),
         ("A method of two lines", "one, two", "x")
     );
+    assert_eq!(cell("as [`a`](super::a), [`super::b`] | c"), "as `a`, `b` \\| c");
     assert!(is_arxiv_id("2305.18290") && !is_arxiv_id("0.1") && !is_arxiv_id("2023"));
 }

@@ -6,7 +6,7 @@
 //! **Checked by:** hand-worked values and gradients, the minimum of soft-label DPO ([`super::osp`]).
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, stable};
+use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
@@ -51,7 +51,9 @@ use crate::{Result, side::Column};
 #[doc(alias = "iREPO: implicit Reward Pairwise Difference based Empirical Preference Optimization")]
 pub fn irepo_loss(batch: &PairBatch, ratios: PairValues, beta: f64, label_prob_min: f64) -> Result<Tensor<1>> {
     let p = batch.label_probs("irepo")?.clamp(label_prob_min, 1.0 - label_prob_min);
-    rebel_loss(batch, ratios, stable::log_odds(p.log()), beta)
+    // 1 − p is exact from 1/2 on; by way of log p, a logarithm's last digit near 1 would count 1/(1 − p) times.
+    let logit = p.clone().log() - (-p + 1.0).log();
+    rebel_loss(batch, ratios, logit, beta)
 }
 
 /// Configuration of [`IRepo`].

@@ -636,3 +636,16 @@ fn the_state_of_a_method_is_saved_and_read_again() {
     assert_eq!(Moments::of(&read), Moments::of(&state));
     assert_eq!(spec_batch().with_state(read).state(), &state);
 }
+
+#[test]
+fn a_method_that_says_nothing_of_itself_needs_a_reference_and_no_more() {
+    #[derive(Debug)]
+    struct Plain;
+    impl UnpairedObjective for Plain {
+        fn forward(&self, batch: &SingleBatch) -> Result<SingleOutput> {
+            kto::KtoConfig::new().init()?.forward(batch)
+        }
+    }
+    assert!(Plain.needs_reference() && Plain.columns().is_empty() && !Plain.uses_batch_statistics());
+    assert!(!Plain.needs_kl_baseline() && !Plain.needs_tokens() && !Plain.needs_reference_kl());
+}
