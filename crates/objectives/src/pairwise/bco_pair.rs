@@ -273,4 +273,12 @@ mod tests {
         except "finite differences" because "the running mean is a constant of the gradient",
         except "finite differences, token by token" because "the same",
     );
+
+    #[test]
+    fn a_margin_is_taken_half_from_one_reward_and_half_given_to_the_other() {
+        let batch = spec_batch().with_margins(tensor(&[0.2])).unwrap();
+        let loss = column(&BcoPairConfig::new().init().unwrap().forward(&batch).unwrap().losses)[0];
+        // a = 0.1 − 0.1 and b = −0.05 + 0.1
+        assert!((loss - (2f64.ln() + 0.05f64.exp().ln_1p())).abs() < 1e-14, "{loss}");
+    }
 }

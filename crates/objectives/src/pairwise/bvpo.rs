@@ -11,10 +11,10 @@ use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
-    Extra, Method, PairBatch, PairLogps, PairOutput, PairwiseObjective, Term,
+    Extra, Method, PairBatch, PairLogps, PairOutput, PairwiseObjective,
     wrapped::{from_options, merged},
 };
-use crate::{Error, Result, State, side::Column};
+use crate::{Error, Result, State};
 
 /// The better of two answers given without reasoning.
 pub const DIRECT_CHOSEN: Extra = Extra {
@@ -182,18 +182,10 @@ impl PairwiseObjective for Bvpo {
         self.base.needs_reference()
     }
 
-    fn columns(&self) -> Vec<Column> {
-        self.base.columns()
-    }
-
     fn extras(&self) -> Vec<Extra> {
         let needs_reference = self.base.needs_reference();
         let direct = [DIRECT_CHOSEN, DIRECT_REJECTED].map(|extra| Extra { needs_reference, ..extra });
         merged(self.base.extras(), direct.into_iter().filter(|_| self.config.trace_weight < 1.0))
-    }
-
-    fn terms(&self) -> Vec<Term> {
-        self.base.terms()
     }
 
     fn uses_batch_statistics(&self) -> bool {

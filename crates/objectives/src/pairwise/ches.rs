@@ -240,4 +240,13 @@ mod tests {
         let error = without_highest(&[f64::NAN], 0.5).unwrap_err().to_string();
         assert_eq!(error, "`scores`: expected numbers, got NaN");
     }
+
+    #[test]
+    fn one_state_and_the_token_that_it_predicts_are_enough() {
+        let chosen = (states(&[[[1.0, 0.0], [9.0, 9.0]]]), mask(&[[0, 1]]));
+        let rejected = (states(&[[[3.0, 5.0], [9.0, 9.0]]]), mask(&[[0, 1]]));
+        // 1 · 3 − 1 · 1
+        let scores = ches_scores(chosen.0, chosen.1, rejected.0, rejected.1, Length::Sum).unwrap();
+        assert_eq!(column(&scores), [2.0]);
+    }
 }

@@ -229,3 +229,28 @@ impl PairwiseObjective for Composed {
         self.forward_as(batch, "composed")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairwise::{
+        Length,
+        hinge::HingeLoss,
+        tests::{column, spec_batch},
+    };
+
+    #[test]
+    fn margin_coefficient_and_third_responses_of_a_composition() {
+        use crate::pairwise::sft::{NllScope, PROMPT_AND_CHOSEN, SftConfig};
+        let base = || Composed::new(Score::LogRatio(Length::Sum), 0.1, HingeLoss).unwrap();
+        let loss = |objective: &Composed| column(&objective.forward(&spec_batch()).unwrap().losses)[0];
+        // 1 − (0.1 · 1.5 − 0.25)
+        assert!((loss(&base().with_margin(0.25).unwrap()) - 1.1).abs() < 1e-14);
+        // 0.85 + 0.5 · 1.2, the negative log-likelihood of a token
+        let sft = SftConfig::new().init().unwrap();
+        assert!((loss(&base().with_regularizer(0.5, sft).unwrap()) - 1.45).abs() < 1e-14);
+        assert!(base().extras().is_empty());
+        let whole = SftConfig::new().with_scope(NllScope::PromptAndCompletion).init().unwrap();
+        assert_eq!(base().with_regularizer(0.5, whole).unwrap().extras(), [PROMPT_AND_CHOSEN]);
+    }
+}

@@ -370,4 +370,17 @@ mod tests {
             LabelProbMixes
         ],
     );
+
+    #[test]
+    fn trls_coefficient_is_one_minus_ours_and_reverse_kl_near_one() {
+        assert_eq!(Divergence::from_trl_coef(0.25), Divergence::Alpha(0.75));
+        assert_eq!(Divergence::from_trl_coef(1.0 + 5e-7), Divergence::ReverseKl);
+        assert_eq!(Divergence::from_trl_coef(-0.5), Divergence::Alpha(1.5));
+    }
+
+    #[test]
+    fn a_bound_of_zero_is_refused() {
+        let error = Divergence::ForwardKl.score(tensor(&[1.0]), Some(0.0)).unwrap_err().to_string();
+        assert_eq!(error, "`exponent_max`: expected finite and > 0, got 0");
+    }
 }
