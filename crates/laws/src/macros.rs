@@ -32,7 +32,7 @@ macro_rules! pairwise_laws {
         $(, except $law:literal because $reason:literal)* $(,)?) => {
         #[test]
         fn $test() {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "a subject may claim nothing and read nothing")]
             use $crate::{Property::*, Range::*};
             let loss = $crate::pairwise_loss!($objective);
             let subject = $crate::Subject::pairwise($name, &loss).on(::burn::tensor::Device::flex());
@@ -73,7 +73,7 @@ macro_rules! unpaired_laws {
         $(, except $law:literal because $reason:literal)* $(,)?) => {
         #[test]
         fn $test() {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "a subject may claim nothing and read nothing")]
             use $crate::{Property::*, Range::*};
             let objective = $objective;
             let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
@@ -107,7 +107,7 @@ macro_rules! listwise_laws {
         $(, except $law:literal because $reason:literal)* $(,)?) => {
         #[test]
         fn $test() {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "a subject may claim nothing and read nothing")]
             use $crate::{Property::*, Range::*};
             let objective = $objective;
             let loss = |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {

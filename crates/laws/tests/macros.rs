@@ -83,7 +83,7 @@ pub mod unpaired {
 pub mod listwise {
     use super::*;
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "as many as the real function has")]
     /// As the real function: an objective, and what it reads.
     pub fn evaluate_tokens(
         objective: &dyn accordant_laws::Loss,

@@ -1,5 +1,5 @@
 //! What the toy losses share: shapes checked, masks applied by selection, the weighted mean.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses the toys of its family")]
 
 pub mod lists;
 pub mod pairs;
