@@ -5,7 +5,7 @@
 
 use std::{env, fs, path::Path};
 
-const FAMILIES: [&str; 3] = ["listwise", "pairwise", "unpaired"];
+const FAMILIES: [&str; 6] = ["advantage", "listwise", "pairwise", "rollout", "rollout/surrogate", "unpaired"];
 
 fn main() {
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
@@ -16,12 +16,16 @@ fn main() {
         let mut table = String::from("&[\n");
         for line in modules.lines() {
             let Some(module) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+            if family.join(module).is_dir() {
+                continue;
+            }
             let file = fs::read_to_string(family.join(format!("{module}.rs"))).expect("a declared module has its file");
             if file.contains("pub const METHOD: Method") {
                 table += &format!("    {module}::METHOD,\n");
             }
         }
         table += "]\n";
-        fs::write(Path::new(&out).join(format!("{name}_methods.rs")), table).expect("OUT_DIR is writable");
+        fs::write(Path::new(&out).join(format!("{}_methods.rs", name.replace('/', "_"))), table)
+            .expect("OUT_DIR is writable");
     }
 }

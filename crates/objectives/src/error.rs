@@ -33,6 +33,41 @@ pub enum Error {
         /// Why there is no use for it.
         reason: &'static str,
     },
+    /// The sampler's distribution is not the one that log-probabilities were scored under.
+    #[error("`behavior`: sampled with {sampled:?}, scored with {scored:?}; their ratio is no importance weight")]
+    Sampling {
+        /// How tokens were sampled.
+        sampled: crate::rollout::Sampling,
+        /// How they were scored.
+        scored: crate::rollout::Sampling,
+    },
+    /// Parts of a method make no sense together.
+    #[error("{what}: {reason}")]
+    Combination {
+        /// The part that does not fit.
+        what: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The totals of a step lack a term of the loss.
+    #[error("`totals`: nothing for the term `{name}` of the loss")]
+    MissingTotal {
+        /// The term.
+        name: &'static str,
+    },
+    /// Fresh rollouts are not as likely as when they were sampled.
+    #[error(
+        "ratios of fresh rollouts lie in [{min}, {max}], not within {tolerance} of 1; is the sampling temperature applied \
+         when scoring, are top-p and top-k off, is dropout off, are positions of padded rows right?"
+    )]
+    OffPolicy {
+        /// The smallest ratio.
+        min: f64,
+        /// The largest ratio.
+        max: f64,
+        /// How far from 1 they may be.
+        tolerance: f64,
+    },
     /// No method has this name.
     #[error("no method is called `{got}`; there are: {}", known.join(", "))]
     UnknownMethod {

@@ -33,6 +33,7 @@
 #[cfg(test)]
 extern crate self as accordant_objectives;
 
+pub mod advantage;
 pub mod error;
 pub mod listwise;
 pub mod method;
@@ -40,6 +41,7 @@ mod metrics;
 pub mod moments;
 pub mod options;
 pub mod pairwise;
+pub mod rollout;
 pub mod side;
 pub mod state;
 pub mod supervised;

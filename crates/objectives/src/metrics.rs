@@ -93,13 +93,17 @@ impl Metrics {
 
 /// The numbers of every column in f64, with one read of the device.
 fn columns<'a>(columns: impl Iterator<Item = &'a Tensor<1>>) -> Vec<Vec<f64>> {
-    let wide = |data: TensorData| match data.dtype() {
+    let read = columns.fold(Transaction::default(), |read, column| read.register(column.clone().inner()));
+    read.execute().into_iter().map(numbers).collect()
+}
+
+/// Numbers that were read from the device, in f64.
+pub(crate) fn numbers(data: TensorData) -> Vec<f64> {
+    match data.dtype() {
         // The usual one, without a detour over single elements.
         DType::F32 => data.as_slice::<f32>().expect("of this dtype").iter().copied().map(f64::from).collect(),
         _ => data.convert::<f64>().try_into_vec::<f64>().expect("converted to f64"),
-    };
-    let read = columns.fold(Transaction::default(), |read, column| read.register(column.clone().inner()));
-    read.execute().into_iter().map(wide).collect()
+    }
 }
 
 /// 1 for each item of weight > 0, 0 for the others.

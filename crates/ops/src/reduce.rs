@@ -34,6 +34,42 @@ impl Reduced {
         let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
         Self { loss: numerator.clone() / divisor, numerator, denominator, is_global }
     }
+
+    /// The same numerator over `denominator`, that of the whole batch of which this is a part.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] unless `denominator` is finite and ≥ 0.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_ops::reduce::{ItemReduction, reduce_items};
+    /// use burn::tensor::{Device, Tensor};
+    /// let losses = Tensor::from_floats([1.0, 5.0], &Device::flex());
+    /// let part = reduce_items(losses.clone(), losses.ones_like(), ItemReduction::Mean)?;
+    /// assert_eq!(part.over(8.0)?.loss.into_scalar::<f32>(), 0.75); // two of eight items
+    /// # Ok::<(), accordant_ops::Error>(())
+    /// ```
+    pub fn over(self, denominator: f64) -> Result<Self> {
+        check_domain(denominator.is_finite() && denominator >= 0.0, "denominator", "finite and >= 0", denominator)?;
+        Ok(Self::new(self.numerator, self.denominator.zeros_like() + denominator, true))
+    }
+
+    /// `factor` times the loss.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { loss: self.loss * factor, numerator: self.numerator * factor, ..self }
+    }
+
+    /// The sum of two losses, each with a mean of its own.
+    ///
+    /// Where either denominator is not global, the sum has this one's: then micro-batches with other shares in the two
+    /// denominators do not add up to the whole batch, and [`Reduced::over`] with the whole batch's is the cure.
+    pub fn plus(self, other: Self) -> Self {
+        let loss = self.loss + other.loss;
+        let is_global = self.is_global && other.is_global;
+        let empty = self.denominator.clone().equal_scalar(0.0);
+        let denominator = if is_global { self.denominator.ones_like() } else { self.denominator.mask_fill(empty, 1.0) };
+        Self { numerator: loss.clone() * denominator.clone(), loss, denominator, is_global }
+    }
 }
 
 /// Whether a sequence without a kept token counts in a mean over sequences.
@@ -290,6 +326,30 @@ mod tests {
         let weights = Tensor::from_floats([3.0, 1.0], &device);
         let reduced = reduce_items(losses, weights, ItemReduction::Mean).unwrap();
         assert_eq!((reduced.loss.dtype(), reduced.loss.into_scalar::<f64>()), (DType::F64, 2.0));
+    }
+
+    #[test]
+    fn losses_with_means_of_their_own_add_up() {
+        let device = Device::flex();
+        let mean = |losses: &[f32]| {
+            let losses = Tensor::<1>::from_floats(losses, &device);
+            reduce_items(losses.clone(), losses.ones_like(), ItemReduction::Mean).unwrap()
+        };
+        let host = |reduced: &Reduced| {
+            [&reduced.loss, &reduced.numerator, &reduced.denominator].map(|field| field.clone().into_scalar::<f64>())
+        };
+        // 2 + 3·5 over two items, and then over those of a whole batch: 4/8 + 3·5/10.
+        let local = mean(&[1.0, 3.0]).plus(mean(&[5.0]).scaled(3.0));
+        assert_eq!((host(&local), local.is_global), ([17.0, 34.0, 2.0], false));
+        let global = mean(&[1.0, 3.0]).over(8.0).unwrap().plus(mean(&[5.0]).over(10.0).unwrap().scaled(3.0));
+        assert_eq!((host(&global), global.is_global), ([2.0, 2.0, 1.0], true));
+        assert!(!mean(&[1.0]).over(8.0).unwrap().plus(mean(&[1.0])).is_global);
+        // Nothing in the first mean does not take the second away.
+        assert_eq!(host(&mean(&[]).plus(mean(&[5.0]))), [5.0, 5.0, 1.0]);
+        assert_eq!(host(&mean(&[1.0]).over(0.0).unwrap())[0], 0.0);
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(mean(&[1.0]).over(bad).is_err());
+        }
     }
 
     #[test]

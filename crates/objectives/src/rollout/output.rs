@@ -1,0 +1,286 @@
+//! What an objective on rollouts returns.
+
+use std::sync::Arc;
+
+use accordant_ops::{Means, Reduced, check_shape, masked::masked_sum};
+use burn::tensor::{Bool, Tensor, Transaction};
+
+use super::{
+    RatioLevel, RolloutBatch, Totals,
+    surrogate::{Clipped, Surrogate},
+};
+use crate::{Error, Result, metrics::numbers};
+
+/// What an objective on rollouts returns; everything but `losses` and `reduced` is detached.
+#[derive(Debug, Clone)]
+pub struct RolloutOutput {
+    /// The loss of each token, `[rows, seq]`, 0 behind the mask; carries the gradient.
+    pub losses: Tensor<2>,
+    /// The loss, all terms together.
+    pub reduced: Reduced,
+    terms: Vec<Term>,
+    mask: Tensor<2, Bool>,
+    advantages: Tensor<2>,
+    /// `log π − log π_old` of the tokens.
+    drift: Tensor<2>,
+    /// `log π − log π_ref` of the tokens.
+    from_reference: Option<Tensor<2>>,
+    entropies: Option<Tensor<2>>,
+    ratios: Option<Ratios>,
+}
+
+/// The log-ratios that were exponentiated, and what is done to them.
+#[derive(Debug, Clone)]
+struct Ratios {
+    log_ratios: Tensor<2>,
+    level: RatioLevel,
+    surrogate: Arc<dyn Surrogate>,
+}
+
+/// A part of the loss with a mean of its own.
+#[derive(Debug, Clone)]
+struct Term {
+    name: &'static str,
+    numerator: Tensor<1>,
+    denominator: Tensor<1>,
+}
+
+impl RolloutOutput {
+    /// Token losses, and the terms of the loss by name, with the factor of each; the first is what the token losses were
+    /// reduced to. Where the batch has [`Totals`], terms are divided by those.
+    ///
+    /// # Errors
+    /// A shape error naming `losses`; [`crate::Error::MissingTotal`] for a term that the totals lack.
+    pub fn new(batch: &RolloutBatch, losses: Tensor<2>, terms: Vec<(&'static str, f64, Reduced)>) -> Result<Self> {
+        check_shape("losses", &batch.mask().dims(), &losses.dims())?;
+        let mut all = Vec::with_capacity(terms.len());
+        let mut sum: Option<Reduced> = None;
+        for (name, factor, reduced) in terms {
+            all.push(Term {
+                name,
+                numerator: reduced.numerator.clone().detach(),
+                denominator: reduced.denominator.clone(),
+            });
+            let reduced = match batch.totals() {
+                Some(totals) => reduced.over(totals.get(name).ok_or(Error::MissingTotal { name })?)?,
+                None => reduced,
+            };
+            let reduced = if factor == 1.0 { reduced } else { reduced.scaled(factor) };
+            sum = Some(match sum {
+                Some(sum) => sum.plus(reduced),
+                None => reduced,
+            });
+        }
+        let reduced = sum.expect("an objective has at least one term");
+        Ok(Self {
+            losses,
+            reduced,
+            terms: all,
+            mask: batch.mask(),
+            advantages: batch.advantages(),
+            drift: (batch.policy() - batch.old()).detach(),
+            from_reference: batch.known_reference().map(|reference| (batch.policy() - reference).detach()),
+            entropies: batch.known_entropies().map(Tensor::detach),
+            ratios: None,
+        })
+    }
+
+    /// The log-ratios that were exponentiated, `[rows, seq]`, what they are taken of, and the surrogate that clips them.
+    ///
+    /// # Errors
+    /// A shape error naming `log_ratios`.
+    pub fn with_ratios(
+        mut self,
+        log_ratios: Tensor<2>,
+        level: RatioLevel,
+        surrogate: Arc<dyn Surrogate>,
+    ) -> Result<Self> {
+        check_shape("log_ratios", &self.losses.dims(), &log_ratios.dims())?;
+        self.ratios = Some(Ratios { log_ratios: log_ratios.detach(), level, surrogate });
+        Ok(self)
+    }
+
+    /// What the means of this batch are divided by.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let read = self
+            .terms
+            .iter()
+            .fold(Transaction::default(), |read, term| read.register(term.denominator.clone().inner()));
+        for (term, data) in self.terms.iter().zip(read.execute()) {
+            totals.add(term.name, numbers(data)[0]);
+        }
+        totals
+    }
+
+    /// The sum of each row's token losses, `[rows]`.
+    pub fn row_losses(&self) -> Tensor<1> {
+        masked_sum(self.losses.clone(), self.mask.clone()).expect("the losses have the mask's shape")
+    }
+
+    /// Reads what is logged from the device, at once.
+    pub fn diagnostics(&self) -> Diagnostics {
+        let known = |tensor: &Option<Tensor<2>>| tensor.clone().map(Tensor::inner);
+        let floats: Vec<(What, Tensor<2>)> = [
+            (What::Drift, Some(self.drift.clone().inner())),
+            (What::Advantages, Some(self.advantages.clone().inner())),
+            (What::LogRatios, self.ratios.as_ref().map(|ratios| ratios.log_ratios.clone().inner())),
+            (What::FromReference, known(&self.from_reference)),
+            (What::Entropies, known(&self.entropies)),
+        ]
+        .into_iter()
+        .filter_map(|(what, tensor)| Some((what, tensor?)))
+        .collect();
+        let mut read = Transaction::default().register(self.mask.clone().inner());
+        for (_, tensor) in &floats {
+            read = read.register(tensor.clone());
+        }
+        for term in &self.terms {
+            read = read.register(term.numerator.clone().inner()).register(term.denominator.clone().inner());
+        }
+        let mut data = read.execute().into_iter();
+        let mut next = || data.next().expect("as many are taken as were registered");
+        let mask: Vec<bool> = next().convert::<bool>().try_into_vec().expect("converted to bool");
+        let floats: Vec<(What, Vec<f64>)> = floats.into_iter().map(|(what, _)| (what, numbers(next()))).collect();
+        let column = |what| floats.iter().find(|(known, _)| *known == what).map(|(_, values)| values.as_slice());
+        let [_, seq] = self.mask.dims();
+        let tokens = TokenNumbers {
+            mask: &mask,
+            seq,
+            drift: column(What::Drift).expect("always read"),
+            advantages: column(What::Advantages).expect("always read"),
+            log_ratios: column(What::LogRatios),
+            from_reference: column(What::FromReference),
+            entropies: column(What::Entropies),
+        };
+        let mut diagnostics = tokens.diagnostics(self.ratios.as_ref());
+        for term in &self.terms {
+            diagnostics.means.add(&format!("loss/{}", term.name), numbers(next())[0], numbers(next())[0]);
+        }
+        diagnostics
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Drift,
+    Advantages,
+    LogRatios,
+    FromReference,
+    Entropies,
+}
+
+/// What is logged of a batch of rollouts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Diagnostics {
+    /// Means that merge over micro-batches and devices.
+    ///
+    /// Over tokens: `policy/ratio`, `policy/advantage`, `policy/advantage_square`, `policy/approx_kl` (of
+    /// `log π_old − log π`), `policy/approx_kl_k3` (of `ρ − 1 − log ρ`), `policy/entropy` where entropies are known, and with
+    /// a reference `kl/token` (of `log π − log π_ref`). Over rows with a token: `kl/sequence` (its sum), `tokens`. Over all
+    /// rows: `frac_empty_rows`. `policy/clip_low`, `policy/clip_high` and `policy/clip_dual` are shares of tokens, or of rows
+    /// where the ratio is one of rows. Terms of the loss, before their weights: `loss/policy`, `loss/entropy`, …
+    pub means: Means,
+    /// The largest ratio of a token to the old policy, 0 without a token.
+    pub ratio_max: f64,
+    /// The smallest, 0 without a token.
+    pub ratio_min: f64,
+}
+
+impl Diagnostics {
+    /// Adds those of another micro-batch or device.
+    pub fn merge(&mut self, other: &Self) {
+        let known = |diagnostics: &Self| diagnostics.ratio_max > 0.0;
+        if known(other) {
+            self.ratio_min = if known(self) { self.ratio_min.min(other.ratio_min) } else { other.ratio_min };
+            self.ratio_max = self.ratio_max.max(other.ratio_max);
+        }
+        self.means.merge(&other.means);
+    }
+
+    /// Checks that every token's ratio is 1, as it is before the first update with fresh rollouts.
+    ///
+    /// # Errors
+    /// [`crate::Error::OffPolicy`] naming the likely causes when one differs from 1 by more than `tolerance`.
+    pub fn check_on_policy(&self, tolerance: f64) -> Result<()> {
+        let tokens = self.ratio_max > 0.0;
+        let off = (self.ratio_max - 1.0).abs().max((self.ratio_min - 1.0).abs());
+        // Written so that NaN is off, too.
+        if tokens && !(off <= tolerance) {
+            return Err(Error::OffPolicy { min: self.ratio_min, max: self.ratio_max, tolerance });
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of tokens on the host, row by row.
+struct TokenNumbers<'a> {
+    mask: &'a [bool],
+    seq: usize,
+    drift: &'a [f64],
+    advantages: &'a [f64],
+    log_ratios: Option<&'a [f64]>,
+    from_reference: Option<&'a [f64]>,
+    entropies: Option<&'a [f64]>,
+}
+
+impl TokenNumbers<'_> {
+    fn diagnostics(&self, ratios: Option<&Ratios>) -> Diagnostics {
+        let (mut ratio, mut k3, mut drift, mut advantage, mut square) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let (mut ratio_min, mut ratio_max) = (f64::INFINITY, 0.0f64);
+        let (mut entropy, mut kl) = (0.0, 0.0);
+        let (mut tokens, mut rows) = (0.0, 0.0);
+        let mut clips = [0.0; 3];
+        let mut clip_count = 0.0;
+        let num_rows = self.mask.len() / self.seq.max(1);
+        for row in 0..num_rows {
+            let mut first = true;
+            for at in (row * self.seq..(row + 1) * self.seq).filter(|at| self.mask[*at]) {
+                tokens += 1.0;
+                rows += f64::from(u8::from(first));
+                let excess = self.drift[at].exp_m1();
+                ratio += 1.0 + excess;
+                ratio_min = ratio_min.min(1.0 + excess);
+                ratio_max = ratio_max.max(1.0 + excess);
+                k3 += excess - self.drift[at];
+                drift -= self.drift[at];
+                advantage += self.advantages[at];
+                square += self.advantages[at] * self.advantages[at];
+                entropy += self.entropies.map_or(0.0, |entropies| entropies[at]);
+                kl += self.from_reference.map_or(0.0, |kl| kl[at]);
+                if let (Some(ratios), Some(log_ratios)) = (ratios, self.log_ratios)
+                    && (first || !ratios.level.is_shared())
+                {
+                    clip_count += 1.0;
+                    if let Some(clipped) = ratios.surrogate.clipped(log_ratios[at], self.advantages[at]) {
+                        clips[clipped as usize] += 1.0;
+                    }
+                }
+                first = false;
+            }
+        }
+        let mut means = Means::default();
+        means.add("policy/ratio", ratio, tokens);
+        means.add("policy/approx_kl", drift, tokens);
+        means.add("policy/approx_kl_k3", k3, tokens);
+        means.add("policy/advantage", advantage, tokens);
+        means.add("policy/advantage_square", square, tokens);
+        means.add("tokens", tokens, rows);
+        means.add("frac_empty_rows", num_rows as f64 - rows, num_rows as f64);
+        if self.entropies.is_some() {
+            means.add("policy/entropy", entropy, tokens);
+        }
+        if self.from_reference.is_some() {
+            means.add("kl/token", kl, tokens);
+            means.add("kl/sequence", kl, rows);
+        }
+        if ratios.is_some() {
+            for (name, clipped) in
+                [Clipped::Low, Clipped::High, Clipped::Dual].into_iter().map(|clip| (clip.name(), clips[clip as usize]))
+            {
+                means.add(name, clipped, clip_count);
+            }
+        }
+        Diagnostics { means, ratio_max, ratio_min: if tokens > 0.0 { ratio_min } else { 0.0 } }
+    }
+}

@@ -1,0 +1,117 @@
+//! Surrogates: how much each token's probability shall change, given its ratio and its advantage.
+//!
+//! A surrogate is one of the axes of [`PolicyGradient`](super::PolicyGradient): it sees the log-ratios that
+//! [`RatioLevel`](super::RatioLevel) has made of tokens, rows or groups and returns a loss for each token. On-policy, where
+//! every ratio is 1, all of them have the gradient of `−A log π`, but for a constant factor that their files state.
+//!
+//! | surrogate | far from the old policy |
+//! |---|---|
+//! | [`clip`] | the gradient ends where the ratio has moved far enough in the advantage's direction |
+
+use accordant_ops::reduce::Aggregation;
+use burn::tensor::{Bool, Tensor};
+
+use super::RatioLevel;
+use crate::{Options, Result, method};
+
+pub mod clip;
+
+/// What a surrogate reads. All `[rows, seq]`, 0 behind the mask.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Log-probabilities under the policy; with gradient.
+    pub logps: Tensor<2>,
+    /// Log-ratios at the chosen level, clamped; with gradient.
+    pub log_ratios: Tensor<2>,
+    /// The tokens' own log-ratios, neither averaged nor clamped; with gradient.
+    pub token_log_ratios: Tensor<2>,
+    /// Log-ratios of the old policy to the sampler; constants, 0 without a sampler's own log-probabilities.
+    pub mismatch: Tensor<2>,
+    /// Advantages; constants.
+    pub advantages: Tensor<2>,
+    /// True where a token counts.
+    pub mask: Tensor<2, Bool>,
+    /// True where a token is learned from: the mask, or less of it where only uncertain tokens are.
+    pub learned: Tensor<2, Bool>,
+}
+
+/// Which bound has taken a token's gradient away or changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clipped {
+    /// The lower one: a ratio that is small enough already, with a negative advantage.
+    Low,
+    /// The upper one: a ratio that is large enough already, with a positive advantage.
+    High,
+    /// The one on the loss of a negative advantage.
+    Dual,
+}
+
+impl Clipped {
+    /// Under what its share is logged.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "policy/clip_low",
+            Self::High => "policy/clip_high",
+            Self::Dual => "policy/clip_dual",
+        }
+    }
+}
+
+/// A loss of tokens. A surrogate is a value: built from its configuration, it holds valid settings and no state.
+pub trait Surrogate: std::fmt::Debug + Send + Sync {
+    /// The name in errors: the file's.
+    fn name(&self) -> &'static str;
+
+    /// The loss of each token, `[rows, seq]`; anything behind the mask. A loss of a row stands at each of its tokens.
+    ///
+    /// # Errors
+    /// Whatever the batch lacks.
+    fn losses(&self, tokens: &Tokens) -> Result<Tensor<2>>;
+
+    /// What its bounds do to a token, for metrics.
+    fn clipped(&self, _log_ratio: f64, _advantage: f64) -> Option<Clipped> {
+        None
+    }
+
+    /// Whether the loss is one of whole rows that has used [`Tokens::learned`] itself.
+    fn is_of_rows(&self) -> bool {
+        false
+    }
+
+    /// Whether it has used [`Tokens::mismatch`] itself, so that nothing else may correct for it.
+    fn corrects_mismatch(&self) -> bool {
+        false
+    }
+
+    /// Refuses what makes no sense with it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Combination`] with the reason.
+    fn check(&self, _ratio: RatioLevel, _aggregation: Aggregation) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A surrogate that can be chosen by name.
+pub type Method = method::Method<dyn Surrogate>;
+
+/// Every surrogate, in the order of their names.
+pub fn methods() -> &'static [Method] {
+    include!(concat!(env!("OUT_DIR"), "/rollout_surrogate_methods.rs"))
+}
+
+/// The surrogate called `name`, with `options` in place of its defaults.
+///
+/// # Errors
+/// [`crate::Error::UnknownMethod`] lists the surrogates there are; errors of the options and of the configuration.
+///
+/// # Example
+/// ```
+/// use accordant_objectives::{Options, rollout::surrogate::build};
+/// assert_eq!(build("clip", &Options::new().with("clip_high", 0.28))?.name(), "clip");
+/// assert!(build("clip", &Options::new().with("clip_low", -1)).is_err());
+/// # Ok::<(), accordant_objectives::Error>(())
+/// ```
+pub fn build(name: &str, options: &Options) -> Result<Box<dyn Surrogate>> {
+    method::build(methods(), name, options)
+}

@@ -1,0 +1,166 @@
+//! What all methods on rollouts have in common, and the parts that they share.
+
+use accordant_ops::{TokenLogps, reduce::Aggregation};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+
+use super::{
+    EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch, RolloutObjective,
+    entropy_threshold, grpo::GrpoConfig, methods, surrogate::clip::ClipConfig,
+};
+use crate::{Options, advantage::group_normalized::GroupNormalizedConfig};
+
+pub(crate) fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// A matrix in f64 on an autodiff device.
+pub(crate) fn matrix<const R: usize, const C: usize>(rows: [[f64; C]; R]) -> Tensor<2> {
+    Tensor::from_data(TensorData::from(rows), (&device(), DType::F64))
+}
+
+pub(crate) fn mask<const R: usize, const C: usize>(rows: [[bool; C]; R]) -> Tensor<2, Bool> {
+    Tensor::from_bool(TensorData::from(rows), &device())
+}
+
+pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.detach().try_to_vec_as::<f64>().expect("floats convert to f64")
+}
+
+pub(crate) fn close(got: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{got:?} {expected:?}");
+    for (got_one, expected_one) in got.iter().zip(expected) {
+        assert!((got_one - expected_one).abs() <= tolerance, "{got:?} is not {expected:?}");
+    }
+}
+
+/// The loss and its gradient with respect to the policy's log-probabilities.
+pub(crate) fn loss_and_grad(
+    objective: &dyn RolloutObjective,
+    batch: impl Fn(Tensor<2>) -> RolloutBatch,
+    policy: Tensor<2>,
+) -> (f64, Vec<f64>) {
+    let policy = policy.detach().require_grad();
+    let loss = objective.forward(&batch(policy.clone())).unwrap().reduced.loss;
+    let grads = (loss.clone() + policy.clone().sum() * 0.0).backward();
+    (host(loss)[0], host(policy.grad(&grads).unwrap()))
+}
+
+/// Two responses of two and one tokens.
+fn ragged() -> (Tensor<2>, Tensor<2, Bool>, Tensor<2>) {
+    let old = matrix([[-1.0, -2.0], [-3.0, f64::NAN]]);
+    let advantages = matrix([[1.0, 1.0], [-2.0, f64::NAN]]);
+    (old, mask([[true, true], [true, false]]), advantages)
+}
+
+fn batch(policy: Tensor<2>) -> RolloutBatch {
+    let (old, mask, advantages) = ragged();
+    RolloutBatch::new(TokenLogps::new(policy, mask).unwrap(), advantages).unwrap().with_old(old).unwrap()
+}
+
+fn policy_gradient(config: PolicyGradientConfig) -> PolicyGradient {
+    config
+        .init("test", GroupNormalizedConfig::new().init().unwrap(), ClipConfig::new().init().unwrap())
+        .expect("valid in this test")
+}
+
+#[test]
+fn on_policy_the_gradient_is_that_of_the_advantages_times_logps() {
+    let (old, _, _) = ragged();
+    let (loss, grad) = loss_and_grad(&GrpoConfig::new().init().unwrap(), batch, old);
+    // Rows count one half each, the first one's tokens one half of that.
+    close(&[loss], &[(-1.0 + 2.0) / 2.0], 1e-15);
+    close(&grad, &[-0.25, -0.25, 1.0, 0.0], 1e-15);
+}
+
+#[test]
+fn far_enough_in_the_direction_of_the_advantage_there_is_no_gradient() {
+    // Ratios e^0.3 with A = 1 and e^−0.3 with A = −2 are clipped, e^−0.3 with A = 1 is not.
+    let policy = matrix([[-0.7, -2.3], [-3.3, f64::NAN]]);
+    let (loss, grad) = loss_and_grad(&GrpoConfig::new().init().unwrap(), batch, policy.clone());
+    let ratio = (-0.3f64).exp();
+    close(&[loss], &[(-(1.2 + ratio) / 2.0 + 2.0 * 0.8) / 2.0], 1e-15);
+    close(&grad, &[0.0, -ratio / 4.0, 0.0, 0.0], 1e-15);
+    let diagnostics = GrpoConfig::new().init().unwrap().forward(&batch(policy)).unwrap().diagnostics();
+    let mean = |name| diagnostics.means.mean(name).unwrap();
+    close(
+        &[mean("policy/clip_low"), mean("policy/clip_high"), mean("policy/clip_dual")],
+        &[1.0 / 3.0, 1.0 / 3.0, 0.0],
+        1e-15,
+    );
+    close(&[mean("policy/ratio")], &[(0.3f64.exp() + 2.0 * ratio) / 3.0], 1e-15);
+    close(&[mean("policy/approx_kl"), mean("policy/advantage"), mean("tokens")], &[0.1, 0.0, 1.5], 1e-15);
+    close(&[diagnostics.ratio_max, diagnostics.ratio_min], &[0.3f64.exp(), ratio], 1e-15);
+    assert!(diagnostics.check_on_policy(0.1).unwrap_err().to_string().starts_with("ratios of fresh rollouts lie in"));
+    assert!(diagnostics.check_on_policy(0.36).is_ok());
+}
+
+#[test]
+fn parts_with_the_totals_of_the_step_add_up_to_it() {
+    let row = |policy: Tensor<2>, row: usize| {
+        let (old, mask, advantages) = ragged();
+        let pick = |tensor: Tensor<2>| tensor.slice(row..row + 1);
+        let mask = mask.slice(row..row + 1);
+        RolloutBatch::new(TokenLogps::new(pick(policy), mask).unwrap(), pick(advantages))
+            .unwrap()
+            .with_old(pick(old))
+            .unwrap()
+            .with_entropies(matrix([[0.5, 1.0]]) * (row + 1) as f64)
+            .unwrap()
+    };
+    let whole = |policy: Tensor<2>| batch(policy).with_entropies(matrix([[0.5, 1.0], [1.0, 2.0]])).unwrap();
+    let policy = matrix([[-0.9, -2.1], [-3.1, f64::NAN]]);
+    for aggregation in [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::SequenceSum] {
+        let objective = policy_gradient(
+            PolicyGradientConfig::new(RatioLevel::Token, aggregation)
+                .with_entropy(EntropyConfig::new().with_entropy_coef(0.1)),
+        );
+        let (loss, grad) = loss_and_grad(&objective, whole, policy.clone());
+        let mut totals = objective.totals(&row(policy.clone(), 0)).unwrap();
+        totals.merge(&objective.totals(&row(policy.clone(), 1)).unwrap());
+        let parts: Vec<_> = (0..2)
+            .map(|at| {
+                let part = |policy| row(policy, at).with_totals(totals.clone()).unwrap();
+                loss_and_grad(&objective, part, policy.clone())
+            })
+            .collect();
+        close(&[parts[0].0 + parts[1].0], &[loss], 1e-15);
+        let sum: Vec<f64> = parts[0].1.iter().zip(&parts[1].1).map(|(a, b)| a + b).collect();
+        close(&sum, &grad, 1e-15);
+    }
+}
+
+#[test]
+fn a_divergence_is_applied_in_one_place_and_not_as_k1_in_the_loss() {
+    use accordant_ops::kl::{KlEstimator, KlOptions};
+    let with = |kl| {
+        PolicyGradientConfig::new(RatioLevel::Token, Aggregation::TokenMean)
+            .with_kl(kl)
+            .init("test", GroupNormalizedConfig::new().init().unwrap(), ClipConfig::new().init().unwrap())
+            .map(|objective| objective.needs_reference())
+    };
+    assert!(!with(KlPlacement::in_loss(0.0)).unwrap());
+    assert!(with(KlPlacement::in_loss(0.1)).unwrap());
+    assert!(with(KlPlacement::in_reward(0.1)).unwrap());
+    let k1 = KlPlacement::Loss { kl_coef: 0.1, options: KlOptions::new(KlEstimator::K1), corrected: false };
+    let error = with(k1).unwrap_err().to_string();
+    assert!(error.starts_with("K1 in the loss: its expected gradient is 0"), "{error}");
+    assert!(with(KlPlacement::in_loss(-1.0)).is_err());
+}
+
+#[test]
+fn a_quantile_of_entropies_is_interpolated() {
+    let entropies = [4.0, 1.0, 3.0, 2.0];
+    close(&[entropy_threshold(&entropies, 0.2).unwrap()], &[1.0 + 0.8 * 3.0], 1e-15);
+    assert_eq!(entropy_threshold(&entropies, 1.0).unwrap(), 1.0);
+    assert!(entropy_threshold(&[], 0.5).unwrap().is_nan());
+    assert!(entropy_threshold(&entropies, 0.0).is_err());
+    assert!(entropy_threshold(&entropies, f64::NAN).is_err());
+}
+
+#[test]
+fn every_method_is_built_by_name() {
+    for method in methods() {
+        let objective = (method.build)(&Options::new()).expect(method.name);
+        assert_eq!(objective.name(), method.name);
+    }
+}
