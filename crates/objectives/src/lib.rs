@@ -4,6 +4,7 @@
 //!
 //! | module | data | start with |
 //! |---|---|---|
+//! | [`advantage`] | rollouts of a policy: their rewards, values and masks | [`advantage::gae`](mod@advantage::gae) |
 //! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |

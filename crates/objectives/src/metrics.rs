@@ -97,7 +97,7 @@ fn columns<'a>(columns: impl Iterator<Item = &'a Tensor<1>>) -> Vec<Vec<f64>> {
     read.execute().into_iter().map(numbers).collect()
 }
 
-/// Numbers that were read from the device, in f64.
+/// What was read of a float tensor, in f64.
 pub(crate) fn numbers(data: TensorData) -> Vec<f64> {
     match data.dtype() {
         // The usual one, without a detour over single elements.

@@ -5,17 +5,17 @@
 //! | [`masked_sum`] | [`masked_sum_all`] |
 //! | [`masked_mean`] | [`masked_mean_all`] |
 //! | [`masked_var`] | [`masked_var_all`] |
-//! | | [`masked_whiten`], `[..]` to `[..]` |
+//! | | [`masked_whiten`], [`masked_whiten_by`], `[..]` to `[..]` |
 //!
 //! `mask` is true where a position counts. What it drops is selected away first, so that a NaN or infinity there
 //! reaches neither a value nor a gradient; where nothing is kept the result is exactly 0. NaN that is kept gives NaN.
 //! **Dtype:** sums, counts and results are f32, and f64 for f64 values (a sum of 3001 ones is 3008 in bf16);
-//! [`masked_whiten`] alone gives back the dtype of `values`.
+//! whitening alone gives back the dtype of `values`.
 
 use burn::tensor::{Bool, Shape, Tensor};
 
 use crate::stable::wide;
-use crate::{Result, check_shape};
+use crate::{Result, check_domain, check_shape};
 
 /// Added to a variance before its square root, as TRL and verl do.
 const WHITEN_EPS: f64 = 1e-8;
@@ -219,6 +219,47 @@ pub fn masked_whiten<const D: usize>(values: Tensor<D>, mask: Tensor<D, Bool>, s
     Ok(whitened.reshape(shape).cast(dtype))
 }
 
+/// [`masked_whiten`] by moments that are known: those of more than these values, gathered from other devices or batches.
+///
+/// ```text
+/// (values - mean) / sqrt(std² + 1e-8)
+/// ```
+///
+/// Masked positions become 0. `mean` is finite, `std` finite and ≥ 0, both in the unit of `values`.
+///
+/// # Shapes
+/// `values`, `mask` and the result: the same `[..]`.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when `mask` and `values` differ in shape; [`crate::Error::Domain`] naming `mean` or
+/// `std`.
+///
+/// # Example
+/// ```
+/// use accordant_ops::masked::masked_whiten_by;
+/// use burn::tensor::{Device, Tensor, TensorData};
+/// let device = Device::flex();
+/// let values = Tensor::<1>::from_floats([1.0, 7.0, f32::NAN], &device);
+/// let mask = Tensor::from_bool(TensorData::from([true, true, false]), &device);
+/// let whitened = masked_whiten_by(values, mask, 3.0, 2.0)?;
+/// assert_eq!(whitened.into_data().try_to_vec::<f32>().unwrap(), [-1.0, 2.0, 0.0]);
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn masked_whiten_by<const D: usize>(
+    values: Tensor<D>,
+    mask: Tensor<D, Bool>,
+    mean: f64,
+    std: f64,
+) -> Result<Tensor<D>> {
+    check_shape("mask", &values.dims(), &mask.dims())?;
+    check_domain(mean.is_finite(), "mean", "finite", mean)?;
+    check_domain(std.is_finite() && std >= 0.0, "std", "finite and >= 0", std)?;
+    let dtype = values.dtype();
+    let kept = values.cast(wide(dtype)).mask_fill(mask.clone().bool_not(), 0.0);
+    let whitened = (kept - mean) * (std * std + WHITEN_EPS).sqrt().recip();
+    Ok(whitened.mask_fill(mask.bool_not(), 0.0).cast(dtype))
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{DType, Device, TensorData};
@@ -342,5 +383,31 @@ mod tests {
             assert_eq!(f(values(), mask()).unwrap_err(), expected);
         }
         assert_eq!(masked_whiten(values(), mask(), true).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn whitening_by_known_moments_is_whitening_when_they_are_the_batch_s_own() {
+        let values = || tracked(&[1.0, 2.0, 6.0, f64::NAN]);
+        let mask = || keep(&[true, true, true, false], [4]);
+        // Mean 3; deviations −2, −1, 3: variance 14/2.
+        let by = host(masked_whiten_by(values(), mask(), 3.0, 7f64.sqrt()).unwrap());
+        assert_close(&by, &host(masked_whiten(values(), mask(), true).unwrap()), 1e-14);
+        assert_close(&by[..1], &[-2.0 / (7.0 + 1e-8f64).sqrt()], 1e-15);
+        let flat = host(masked_whiten_by(values(), mask(), 1.0, 0.0).unwrap());
+        assert_close(&flat, &[0.0, 1e4, 5e4, 0.0], 1e-14);
+        let (_, grads) =
+            value_and_grad(&[1.0, f64::NAN], |x| masked_whiten_by(x, keep(&[true, false], [2]), 0.0, 2.0).unwrap());
+        assert_close(&grads, &[1.0 / (4.0 + 1e-8f64).sqrt(), 0.0], 1e-15);
+        for (mean, std, name) in
+            [(f64::NAN, 1.0, "mean"), (f64::INFINITY, 1.0, "mean"), (0.0, -1.0, "std"), (0.0, f64::INFINITY, "std")]
+        {
+            let error = masked_whiten_by(values(), mask(), mean, std).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{name}`")), "{error}");
+        }
+        assert!(masked_whiten_by(values(), keep(&[true], [1]), 0.0, 1.0).is_err());
+        assert!(masked_whiten_by(values(), mask(), 0.0, f64::NAN).is_err());
+        let half = Tensor::<1>::from_data([2.0], (&Device::flex(), DType::F16));
+        let mask = Tensor::from_bool(TensorData::from([true]), &Device::flex());
+        assert_eq!(masked_whiten_by(half, mask, 1.0, 1.0).unwrap().dtype(), DType::F16);
     }
 }
