@@ -100,6 +100,11 @@ impl RolloutOutput {
         Ok(self)
     }
 
+    /// The log-ratios that were exponentiated, `[rows, seq]`, where the objective has some.
+    pub fn log_ratios(&self) -> Option<Tensor<2>> {
+        self.ratios.as_ref().map(|ratios| ratios.log_ratios.clone())
+    }
+
     /// What the means of this batch are divided by.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
