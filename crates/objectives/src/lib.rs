@@ -7,6 +7,7 @@
 //! | [`advantage`] | rollouts of a policy: their rewards, values and masks | [`advantage::gae`](mod@advantage::gae) |
 //! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
+//! | [`reward_shaping`] | rewards, of verifiers and judges, on their way to any policy gradient | [`reward_shaping::par`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
 //!
@@ -42,6 +43,7 @@ mod metrics;
 pub mod moments;
 pub mod options;
 pub mod pairwise;
+pub mod reward_shaping;
 pub mod rollout;
 pub mod side;
 pub mod state;
