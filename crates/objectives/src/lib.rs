@@ -10,6 +10,7 @@
 //! | [`reward_shaping`] | rewards, of verifiers and judges, on their way to any policy gradient | [`reward_shaping::par`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
+//! | [`value`] | a critic's predictions and the returns they are to match | [`value::clipped_value`] |
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
 //! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
@@ -50,6 +51,7 @@ pub mod state;
 pub mod supervised;
 pub mod tokens;
 pub mod unpaired;
+pub mod value;
 
 /// What a caller needs of `accordant-ops`, so that this crate is enough.
 pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};
