@@ -8,6 +8,7 @@
 //! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
 //! | [`reward_shaping`] | rewards, of verifiers and judges, on their way to any policy gradient | [`reward_shaping::par`] |
+//! | [`rollout`] | responses that the policy has sampled, with advantages | [`rollout::grpo`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
 //! | [`value`] | a critic's predictions and the returns they are to match | [`value::clipped_value`] |

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     side::{Column, Columns},
+    value::ValueBatch,
 };
 
 /// How tokens were drawn from the logits, hence what the log-probabilities of a sampler mean.
@@ -52,19 +53,6 @@ impl Totals {
     }
 }
 
-/// Values of the states, for a critic that is trained beside the policy. All `[rows, seq]`.
-#[derive(Debug, Clone)]
-pub struct CriticValues {
-    /// What the critic says now; carries the gradient.
-    pub values: Tensor<2>,
-    /// What it said when the rollouts were made; a constant.
-    pub old_values: Tensor<2>,
-    /// What it shall say; constants.
-    pub returns: Tensor<2>,
-    /// True where a value counts: the scored tokens, or one more per row with a score past the end.
-    pub mask: Tensor<2, Bool>,
-}
-
 /// Sampled responses with the advantages of their tokens, or some of their rows.
 ///
 /// Everything but the policy's log-probabilities, the entropies and the critic's values is a constant, and everything is
@@ -79,7 +67,7 @@ pub struct RolloutBatch {
     reference: Option<Tensor<2>>,
     behavior: Option<Tensor<2>>,
     entropies: Option<Tensor<2>>,
-    critic: Option<CriticValues>,
+    critic: Option<ValueBatch>,
     groups: Option<Groups>,
     columns: Columns,
     totals: Option<Totals>,
@@ -168,25 +156,14 @@ impl RolloutBatch {
         Ok(self)
     }
 
-    /// The critic's values, for objectives with a value loss.
+    /// What the critic predicts and should, for objectives with a value loss.
     ///
     /// # Errors
-    /// A shape or dtype error naming the field.
-    pub fn with_critic(mut self, critic: CriticValues) -> Result<Self> {
-        let CriticValues { values, old_values, returns, mask } = critic;
-        check_shape("mask", &self.policy.dims(), &mask.dims())?;
-        let off = mask.clone().bool_not();
-        let check = |name, tensor: Tensor<2>| -> Result<Tensor<2>> {
-            check_shape(name, &self.policy.dims(), &tensor.dims())?;
-            check_dtype(name, self.policy.dtype(), tensor.dtype())?;
-            Ok(tensor.mask_fill(off.clone(), 0.0))
-        };
-        self.critic = Some(CriticValues {
-            values: check("values", values)?,
-            old_values: check("old_values", old_values)?.detach(),
-            returns: check("returns", returns)?.detach(),
-            mask,
-        });
+    /// A shape or dtype error naming `critic`.
+    pub fn with_critic(mut self, critic: ValueBatch) -> Result<Self> {
+        check_shape("critic", &self.policy.dims(), &critic.mask().dims())?;
+        check_dtype("critic", self.policy.dtype(), critic.values().dtype())?;
+        self.critic = Some(critic);
         Ok(self)
     }
 
@@ -249,10 +226,7 @@ impl RolloutBatch {
             .into_iter()
             .flatten()
             .for_each(fill);
-        if let Some(critic) = &mut self.critic {
-            [&mut critic.values, &mut critic.old_values, &mut critic.returns].into_iter().for_each(fill);
-            critic.mask = critic.mask.clone().bool_and(keep.clone());
-        }
+        self.critic = self.critic.map(|critic| critic.keep(keep.clone()));
         self.mask = self.mask.bool_and(keep);
         Ok(self)
     }
@@ -325,12 +299,12 @@ impl RolloutBatch {
         self.entropies.clone()
     }
 
-    /// The critic's values.
+    /// What the critic predicts and should.
     ///
     /// # Errors
     /// [`Error::MissingColumn`] naming `method`.
-    pub fn critic(&self, method: &'static str) -> Result<&CriticValues> {
-        let meaning = "values of the states, with the old ones and the returns";
+    pub fn critic(&self, method: &'static str) -> Result<&ValueBatch> {
+        let meaning = "what the critic predicts, and the returns";
         self.critic.as_ref().ok_or(Error::MissingColumn { method, name: "critic", meaning })
     }
 

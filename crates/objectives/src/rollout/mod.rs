@@ -39,7 +39,7 @@ pub mod policy_gradient;
 pub mod ratio;
 pub mod surrogate;
 
-pub use batch::{CriticValues, RolloutBatch, Sampling, Totals};
+pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
 pub use output::{Diagnostics, RolloutOutput};
 pub use policy_gradient::{EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig};
