@@ -15,7 +15,7 @@
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
 //! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
-//! loops that train on them live in `accordant-train`.
+//! loops that train on them live in `accordant-train`. Only [`reward_shaping`] is about plain numbers on the host.
 //!
 //! # Example
 //! A policy that still equals its reference loses ln 2 on every pair:

@@ -1,9 +1,9 @@
 //! Log-sigmoid centered rewards: losses below a high reference, nothing to gain above it.
 //!
-//! **Paper:** Transforming and Combining Rewards for Aligning Large Language Models (2024), 2402.00742; here as in the code
-//! of Reward Shaping to Mitigate Reward Hacking in RLHF (2025), 2502.18770.
-//! **Use when:** poor responses shall improve first, and those that are good already shall not be pushed into the region
-//! where the reward model is wrong.
+//! **Paper:** Transforming and Combining Rewards for Aligning Large Language Models (2024), 2402.00742; here as in the
+//! code of Reward Shaping to Mitigate Reward Hacking in RLHF (2025), 2502.18770.
+//! **Use when:** poor responses shall improve first, and those that are good already shall not be pushed into the
+//! region where the reward model is wrong.
 //! **Checked by:** hand-worked values, properties under proptest.
 //! **Deviations:** none; the standard deviation of the references is the biased one, as in the code.
 
@@ -20,8 +20,8 @@ const PERCENTILE_85: f64 = 1.036_433_389_493_789_8;
 /// ```
 ///
 /// `rewards`: of responses to one prompt. `references`: the rewards of reference responses to it, at least one of them
-/// present; the standard deviation divides by their number, and one alone is itself the percentile. Below 0, rising with
-/// the reward, like `r − q` far below `q`, and −ln 2 at `q`. A missing reward stays NaN.
+/// present; the standard deviation divides by their number, and one alone is itself the percentile. Below 0, rising
+/// with the reward, like `r − q` far below `q`, and −ln 2 at `q`. A missing reward stays NaN.
 ///
 /// # Errors
 /// A domain error naming `rewards` or `references` for infinite ones, or `references` when none is present.
