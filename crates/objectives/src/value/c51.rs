@@ -128,12 +128,8 @@ impl C51 {
     #[doc(alias = "two-hot")]
     pub fn two_hot(&self, returns: Tensor<2>) -> Tensor<3> {
         let C51Config { v_min, v_max, num_atoms } = self.config;
-        let [batch, seq] = returns.dims();
         let returns = widened(returns.detach());
         let like = (&returns.device(), returns.dtype());
-        if batch * seq == 0 {
-            return Tensor::zeros([batch, seq, num_atoms], like);
-        }
         let numbers = (0..num_atoms).map(|i| i as f64).collect::<Vec<_>>();
         let numbers = Tensor::<3>::from_data(TensorData::new(numbers, [1, 1, num_atoms]), like);
         // In units of Δ, bounded once more after rounding.
@@ -246,12 +242,12 @@ mod tests {
         ];
         near(&flat(&got), expected.as_flattened(), 1e-15);
         assert_eq!(c51().atoms(), [-1.0, 0.0, 1.0, 2.0, 3.0]);
-        // Off by rounding at the upper end, if anywhere.
-        let odd = C51Config::new(-0.3, 0.9).with_num_atoms(7).init().unwrap();
-        for device in [(Device::flex(), DType::F32), (Device::flex(), DType::F64)] {
-            let target = odd.two_hot(Tensor::from_data([[0.9, 5.0]], (&device.0, device.1)));
-            near(&flat(&target.sum_dim(2)), &[1.0, 1.0], 1e-6);
-        }
+        let fine = C51Config::new(0.5, 1.5).with_num_atoms(3).init().unwrap();
+        assert_eq!(fine.atoms(), [0.5, 1.0, 1.5]);
+        near(&flat(&fine.two_hot(grid(&[[0.625, 1.25]]))), &[0.75, 0.25, 0.0, 0.0, 0.5, 0.5], 1e-15);
+        // 0.7 · (1 / (0.7 / 3)) is more than 3.
+        let odd = C51Config::new(0.0, 0.7).with_num_atoms(4).init().unwrap();
+        assert_eq!(flat(&odd.two_hot(grid(&[[0.7, 5.0]]))), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(flat(&c51().two_hot(grid(&[[JUNK]])))[0].is_nan());
     }
 
