@@ -240,6 +240,9 @@ impl PolicyGradient {
         if self.config.ratio.is_shared() && self.config.ratio != RatioLevel::SequenceToken && by_tokens {
             warnings.push("a ratio of whole responses, aggregated by tokens, weighs responses by their length");
         }
+        if self.surrogate.is_of_rows() && by_tokens {
+            warnings.push("a loss of whole responses, aggregated by tokens, weighs responses by their length");
+        }
         warnings
     }
 
@@ -252,15 +255,7 @@ impl PolicyGradient {
     /// The loss of each token, `[rows, seq]`, and the log-ratios it is made of.
     fn token_losses(&self, batch: &RolloutBatch, learned: Tensor<2, Bool>) -> Result<(Tensor<2>, Tensor<2>)> {
         let log_ratios = self.config.ratio.log_ratios(batch, self.config.log_ratio_clamp, self.name)?;
-        let tokens = Tokens {
-            logps: batch.policy(),
-            log_ratios: log_ratios.clone(),
-            token_log_ratios: batch.policy() - batch.old(),
-            mismatch: batch.old().detach() - batch.behavior().detach(),
-            advantages: batch.advantages(),
-            mask: batch.mask(),
-            learned: learned.clone(),
-        };
+        let tokens = Tokens::new(batch, log_ratios.clone(), learned.clone());
         let mut losses = self.surrogate.losses(&tokens)?;
         if let Some(threshold) = self.config.off_policy_threshold {
             losses = losses.mask_fill(off_policy_rows(batch, threshold)?, 0.0);
