@@ -348,3 +348,6 @@ impl RolloutObjective for PolicyGradient {
         RolloutOutput::new(batch, losses, terms)?.with_ratios(log_ratios, self.config.ratio, self.surrogate.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
