@@ -12,11 +12,11 @@
 //! head and whitened on its own; mix them ([`Constrained::mix`]); update the policy with the mixture and the
 //! multipliers with the mean rewards ([`Constrained::update`]).
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, host};
 use burn::config::Config;
 use serde::{Deserialize, Serialize};
 
-use super::values::{check_each, check_len, check_positive, check_rewards, logistic, mean};
+use super::values::{check_each, check_len, check_positive, check_rewards, mean};
 use crate::Result;
 
 /// What is asked of the mean of a reward; the number is the threshold θ.
@@ -39,7 +39,7 @@ impl RewardConstraint {
     /// The multiplier μ of a logit m.
     pub fn multiplier(self, logit: f64) -> f64 {
         match self {
-            Self::AtLeast(_) => logistic(logit),
+            Self::AtLeast(_) => host::logistic(logit),
             Self::Equal(_) => logit.tanh(),
         }
     }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`par`] | the probability of beating reference responses |
 //! | [`centered`] | differences from reference responses, plain or bounded by tanh or arctan |
-//! | [`log_sigmoid_centered`] | log-sigmoids about a high reference |
+//! | [`lsc`] | log-sigmoids about a high reference |
 //! | [`sigmoid`] | sigmoids, about 0 |
 //! | [`mean_std`], [`min_max`] | rewards in units of what was seen so far |
 //! | [`clip`], [`ceiling`] | bounded rewards |
@@ -50,8 +50,8 @@ pub mod hard_gate;
 pub mod lagrangian;
 pub mod length_penalty;
 pub mod listener;
-pub mod log_sigmoid_centered;
 pub mod log_tamed;
+pub mod lsc;
 pub mod mean_std;
 pub mod min_max;
 pub mod otc;

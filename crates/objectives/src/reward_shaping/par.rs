@@ -7,12 +7,10 @@
 //! **Deviations:** a prompt without references is an error; the authors' code passes its rewards on unshaped. The
 //! paper's code has slope 1 and, as an ablation, 2 and 3 on a plain sigmoid.
 
+use accordant_ops::host;
 use burn::config::Config;
 
-use super::{
-    centered::mean_over_references,
-    values::{check_positive, logistic},
-};
+use super::{centered::mean_over_references, values::check_positive};
 use crate::Result;
 
 /// PAR of responses to one prompt.
@@ -42,7 +40,7 @@ use crate::Result;
 #[doc(alias = "Preference As Reward")]
 pub fn par_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Vec<f64>> {
     check_positive("slope", slope)?;
-    mean_over_references(rewards, references, |gap| logistic(slope * gap))
+    mean_over_references(rewards, references, |gap| host::logistic(slope * gap))
 }
 
 /// Sigmoids about the mean of the references: one sigmoid where [`par_rewards`] averages M, the same with one
@@ -67,7 +65,7 @@ pub fn par_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Ve
 pub fn centered_sigmoid_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Vec<f64>> {
     check_positive("slope", slope)?;
     let shaped = mean_over_references(rewards, references, |gap| gap)?;
-    Ok(shaped.into_iter().map(|gap| logistic(slope * gap)).collect())
+    Ok(shaped.into_iter().map(|gap| host::logistic(slope * gap)).collect())
 }
 
 /// Configuration of [`Par`].
