@@ -51,9 +51,6 @@ pub fn categorical_losses(logits: Tensor<3>, targets: Tensor<3>, mask: Tensor<2,
     check_shape("mask", &[batch, seq], &mask.dims())?;
     let dtype = wide(logits.dtype());
     let targets = kept_rows(targets.detach(), &mask, dtype);
-    if targets.shape().num_elements() == 0 {
-        return Ok(logits.cast(dtype).sum_dim(2).squeeze_dim(2)); // zeros, or of no length
-    }
     let log_probs = log_probs(kept_rows(logits, &mask, dtype));
     // 0 · −∞ is NaN.
     let log_probs = log_probs.mask_fill(targets.clone().equal_scalar(0.0), 0.0);
@@ -61,6 +58,9 @@ pub fn categorical_losses(logits: Tensor<3>, targets: Tensor<3>, mask: Tensor<2,
 }
 
 fn log_probs(logits: Tensor<3>) -> Tensor<3> {
+    if logits.shape().num_elements() == 0 {
+        return logits; // not every backend has a maximum of nothing
+    }
     logits.clone() - log_sum_exp(logits, 2)
 }
 
@@ -184,9 +184,6 @@ impl C51 {
         let num_atoms = self.config.num_atoms;
         check_shape("logits", &[batch, seq, num_atoms], &logits.dims())?;
         let logits = widened(logits);
-        if batch * seq == 0 {
-            return Ok(logits.sum_dim(2).squeeze_dim(2));
-        }
         let atoms = TensorData::new(self.atoms(), [1, 1, num_atoms]);
         let atoms = Tensor::<3>::from_data(atoms, (&logits.device(), logits.dtype()));
         Ok((log_probs(logits).exp() * atoms).sum_dim(2).squeeze_dim(2))
