@@ -69,7 +69,7 @@ pub enum Whiten {
 }
 
 impl Whiten {
-    pub(super) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         if let Self::GlobalStats { mean, std } = self {
             check_domain(mean.is_finite(), "whiten.mean", "finite", mean)?;
             check_domain(std.is_finite() && std >= 0.0, "whiten.std", "finite and >= 0", std)?;
@@ -78,7 +78,7 @@ impl Whiten {
     }
 
     /// `advantages` are 0 where `mask` is false, and stay so.
-    pub(super) fn apply(self, advantages: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
+    pub(crate) fn apply(self, advantages: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
         Ok(match self {
             Self::Batch => masked_whiten(advantages, mask, true)?,
             Self::None => advantages,

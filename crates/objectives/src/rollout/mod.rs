@@ -39,7 +39,7 @@ pub mod policy_gradient;
 pub mod ratio;
 pub mod surrogate;
 
-pub use batch::{CriticValues, RolloutBatch, Sampling, Totals};
+pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
 pub use output::{Diagnostics, RolloutOutput};
 pub use policy_gradient::{EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig};
@@ -158,3 +158,5 @@ pub fn entropy_threshold(entropies: &[f64], share: f64) -> Result<f64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;
