@@ -277,7 +277,7 @@ pub fn reward_to_go(rewards: Tensor<2>, mask: Tensor<2, Bool>, discount: f64) ->
     Ok(rows.write(returns))
 }
 
-fn check_discount(discount: f64) -> Result<()> {
+pub(super) fn check_discount(discount: f64) -> Result<()> {
     Ok(check_domain((0.0..=1.0).contains(&discount), "discount", "in [0, 1]", discount)?)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use accordant_ops::{TokenLogps, check_domain, check_dtype, check_shape, groups::Groups};
 use burn::{
     config::Config,
-    tensor::{Bool, FloatDType, Tensor},
+    tensor::{Bool, FloatDType, Shape, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,8 @@ impl RolloutBatch {
     pub fn per_token(values: Tensor<1>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
         let [rows, seq] = mask.dims();
         check_shape("values", &[rows], &values.dims())?;
-        Ok(values.unsqueeze_dim::<2>(1).expand([rows, seq]).mask_fill(mask.bool_not(), 0.0))
+        // A `Shape`: burn takes a 0 in an array for a mistake and panics.
+        Ok(values.unsqueeze_dim::<2>(1).expand(Shape::new([rows, seq])).mask_fill(mask.bool_not(), 0.0))
     }
 
     /// Log-probabilities under the policy as it was when the update began, `[rows, seq]`.
@@ -218,7 +219,7 @@ impl RolloutBatch {
     pub fn keep_rows(mut self, keep: Tensor<1, Bool>) -> Result<Self> {
         let [rows, seq] = self.policy.dims();
         check_shape("keep", &[rows], &keep.dims())?;
-        let keep = keep.unsqueeze_dim::<2>(1).expand([rows, seq]);
+        let keep = keep.unsqueeze_dim::<2>(1).expand(Shape::new([rows, seq]));
         let off = keep.clone().bool_not();
         let fill = |tensor: &mut Tensor<2>| *tensor = tensor.clone().mask_fill(off.clone(), 0.0);
         [&mut self.policy, &mut self.advantages].into_iter().for_each(fill);

@@ -60,6 +60,11 @@ pub trait RolloutObjective: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its advantages read [`RewardBatch::with_sum_sq_probs`].
+    fn needs_sum_sq_probs(&self) -> bool {
+        false
+    }
+
     /// Whether it reads the entropies of the policy's distributions.
     fn needs_entropies(&self) -> bool {
         false

@@ -316,6 +316,10 @@ impl RolloutObjective for PolicyGradient {
         self.estimator.needs_values() || self.critic.is_some()
     }
 
+    fn needs_sum_sq_probs(&self) -> bool {
+        self.estimator.needs_sum_sq_probs()
+    }
+
     fn needs_entropies(&self) -> bool {
         self.config.entropy != EntropyConfig::new()
     }

@@ -162,6 +162,19 @@ fn a_quantile_of_entropies_is_interpolated() {
 }
 
 #[test]
+fn a_batch_without_rows_or_without_columns_is_one() {
+    for shape in [[0, 2], [2, 0]] {
+        let empty = Tensor::<2>::zeros(shape, (&device(), DType::F64));
+        let mask = empty.clone().equal_scalar(1.0);
+        let logps = TokenLogps::new(empty.clone(), mask.clone()).unwrap();
+        let keep = Tensor::<1>::zeros([shape[0]], (&device(), DType::F64));
+        let batch = RolloutBatch::new(logps, empty).unwrap().keep_rows(keep.clone().equal_scalar(0.0)).unwrap();
+        assert_eq!((batch.len(), batch.mask().dims()), (shape[0], shape));
+        assert_eq!(RolloutBatch::per_token(keep, mask).unwrap().dims(), shape);
+    }
+}
+
+#[test]
 fn every_method_is_built_by_name() {
     for method in methods() {
         let objective = (method.build)(&Options::new()).expect(method.name);
