@@ -447,7 +447,7 @@ mod tests {
         for tensor in [&critic.values, &critic.old_values, &critic.returns] {
             assert_eq!(host(tensor.clone()), [0.0, 0.0, 1.0, 1.0]);
         }
-        let error = full.keep_rows(keep.slice([0..1])).unwrap_err().to_string();
+        let error = full.keep_rows(keep.slice(0..1)).unwrap_err().to_string();
         assert_eq!(error, "`keep`: expected shape [2], got [1]");
     }
 
@@ -497,7 +497,7 @@ mod tests {
     fn one_number_for_each_row_stands_at_its_tokens() {
         let row = Tensor::<1>::from_data([2.0f64, 3.0], (&batch().policy.device(), batch().policy.dtype()));
         close(&host(RolloutBatch::per_token(row.clone(), batch().mask()).unwrap()), &[2.0, 2.0, 3.0, 0.0], 0.0);
-        let error = RolloutBatch::per_token(row.slice([0..1]), batch().mask()).unwrap_err().to_string();
+        let error = RolloutBatch::per_token(row.slice(0..1), batch().mask()).unwrap_err().to_string();
         assert_eq!(error, "`values`: expected shape [2], got [1]");
     }
 }
