@@ -36,8 +36,10 @@ pub mod correction;
 pub mod grpo;
 pub mod output;
 pub mod policy_gradient;
+pub mod ppo;
 pub mod ratio;
 pub mod surrogate;
+pub mod vapo;
 
 pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
