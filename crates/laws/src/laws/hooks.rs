@@ -7,7 +7,7 @@ use crate::{
     report::Disagreement,
     runner::{Case, Law, Need, Outcome, Verdict},
     strategy::{Hooks, Inputs},
-    subject::{Range, Subject},
+    subject::{Column, Range, Subject},
     tensors::Layout,
 };
 
@@ -24,11 +24,14 @@ pub(super) fn hooks<'a>(subject: &Subject) -> Vec<Law<'a>> {
             }));
         }
     }
-    if subject.honors("weights") && !subject.declares(Property::BatchStatistics) {
+    if subject.honors("weights") && subject.has_independent_items() {
         laws.push(outside_the_losses());
     }
     laws.extend(subject.hooks.iter().chain(&subject.columns).map(|(name, range)| is_read(name, *range)));
-    laws.extend(subject.response_columns.iter().map(|(name, range)| response_column_is_read(name, *range)));
+    let read = |(name, _): &&Column| !subject.declares(Property::Ignores(name));
+    let of_responses = subject.response_columns.iter().filter(read);
+    laws.extend(of_responses.map(|(name, range)| response_column_is_read(name, *range)));
+    laws.extend(subject.token_columns.iter().filter(read).map(|(name, _)| token_column_is_read(name)));
     laws
 }
 
@@ -83,6 +86,18 @@ fn response_column_is_read<'a>(name: &'static str, range: Range) -> Law<'a> {
         let changed = case.batch.map(|_, item| {
             let column = item.responses[0].columns.entry(name);
             column.and_modify(|value| *value = other(range, *value));
+        });
+        differs(subject, &case.batch, &changed)
+    });
+    law.needs(Need::One, "a batch in which another number in the column changes the loss")
+}
+
+/// The same for the numbers of a response's tokens.
+fn token_column_is_read<'a>(name: &'static str) -> Law<'a> {
+    let law = Law::new(format!("`{name}` is read"), inputs(), move |subject: &Subject, case: &Case| {
+        let changed = case.batch.map(|_, item| {
+            let column = item.responses[0].tokens.entry(name);
+            column.and_modify(|values| values.iter_mut().for_each(|value| *value -= 0.375));
         });
         differs(subject, &case.batch, &changed)
     });

@@ -40,12 +40,14 @@ pub mod ppo;
 pub mod ratio;
 pub mod surrogate;
 pub mod vapo;
+pub mod tokens;
 
 pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
 pub use output::{Diagnostics, RolloutOutput};
 pub use policy_gradient::{EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig};
 pub use ratio::RatioLevel;
+pub use tokens::{RolloutTokens, evaluate_estimator, evaluate_tokens};
 
 /// A loss on rollouts. A method is a value: built from its configuration, it holds valid settings and no state.
 pub trait RolloutObjective: std::fmt::Debug + Send + Sync {

@@ -113,7 +113,15 @@ fn parts_with_the_totals_of_the_step_add_up_to_it() {
     };
     let whole = |policy: Tensor<2>| batch(policy).with_entropies(matrix([[0.5, 1.0], [1.0, 2.0]])).unwrap();
     let policy = matrix([[-0.9, -2.1], [-3.1, f64::NAN]]);
-    for aggregation in [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::SequenceSum] {
+    // A sum and a mean over the tokens of the step have one denominator for all parts.
+    for aggregation in [
+        Aggregation::TokenMean,
+        Aggregation::SequenceMean,
+        Aggregation::SequenceSum,
+        Aggregation::ConstantLength(4),
+        Aggregation::GlobalTokens(3.0),
+        Aggregation::Sum,
+    ] {
         let objective = policy_gradient(
             PolicyGradientConfig::new(RatioLevel::Token, aggregation)
                 .with_entropy(EntropyConfig::new().with_entropy_coef(0.1)),
