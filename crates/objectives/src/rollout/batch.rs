@@ -416,12 +416,8 @@ mod tests {
     #[test]
     fn rows_that_are_not_kept_count_in_nothing() {
         let ones = || matrix([[1.0, 1.0], [1.0, 1.0]]);
-        let critic = CriticValues {
-            values: ones(),
-            old_values: ones(),
-            returns: ones(),
-            mask: mask([[true, true], [true, true]]),
-        };
+        let critic = ValueBatch::new(ones(), ones(), mask([[true, true], [true, true]])).unwrap();
+        let critic = critic.with_old_values(ones()).unwrap();
         let same = Sampling::new();
         let full = batch()
             .with_old(ones())
@@ -443,9 +439,9 @@ mod tests {
             assert_eq!(host(tensor), [0.0, 0.0, 1.0, 0.0]);
         }
         let critic = kept.critic("test").unwrap();
-        assert_eq!(host(critic.mask.clone().float()), [0.0, 0.0, 1.0, 1.0]);
-        for tensor in [&critic.values, &critic.old_values, &critic.returns] {
-            assert_eq!(host(tensor.clone()), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(host(critic.mask().clone().float()), [0.0, 0.0, 1.0, 1.0]);
+        for tensor in [critic.values(), critic.old_values().unwrap(), critic.returns()] {
+            assert_eq!(host(tensor), [0.0, 0.0, 1.0, 1.0]);
         }
         let error = full.keep_rows(keep.slice(0..1)).unwrap_err().to_string();
         assert_eq!(error, "`keep`: expected shape [2], got [1]");
