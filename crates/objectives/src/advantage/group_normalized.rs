@@ -236,11 +236,6 @@ mod tests {
             assert!(error.starts_with(start), "{error}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     accordant_laws::advantage_laws!(
         group_normalized_obeys_the_laws,

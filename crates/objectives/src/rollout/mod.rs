@@ -62,8 +62,8 @@ pub mod ppo;
 pub mod ratio;
 pub mod sapo;
 pub mod surrogate;
-pub mod vapo;
 pub mod tokens;
+pub mod vapo;
 pub mod vespo;
 
 pub use batch::{RolloutBatch, Sampling, Totals};

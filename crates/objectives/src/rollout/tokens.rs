@@ -9,10 +9,11 @@ use accordant_ops::{
 };
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use super::{CriticValues, RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals};
+use super::{RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals};
 use crate::{
     Error, Result,
     advantage::{Advantages, Estimator, RewardBatch},
+    value::ValueBatch,
 };
 
 /// What [`evaluate_tokens`] returns.
@@ -216,12 +217,8 @@ impl Step<'_> {
         if let (Some(critic), Some(old), Some(returns)) =
             (self.tokens("critic"), self.tokens("values"), &advantages.returns)
         {
-            batch = batch.with_critic(CriticValues {
-                values: matrix(critic),
-                old_values: matrix(old),
-                returns: matrix(returns.returns.clone()),
-                mask: marks(returns.mask.clone()),
-            })?;
+            let values = ValueBatch::new(matrix(critic), matrix(returns.returns.clone()), marks(returns.mask.clone()))?;
+            batch = batch.with_critic(values.with_old_values(matrix(old))?)?;
         }
         let ids = match rows {
             Some(rows) => rows.iter().map(|row| self.groups[*row]).collect(),
