@@ -7,6 +7,7 @@
 //! |---|---|
 //! | the rewards of the other responses to the prompt | [`group_normalized`] |
 //! | a critic | [`gae_estimator`] |
+//! | a frozen value model | [`dvpo`] |
 //!
 //! Pure functions that estimators are made of:
 //!
@@ -14,7 +15,7 @@
 //! |---|---|
 //! | [`token_rewards`](mod@token_rewards) | the reward of each token: the response's score, less a divergence from the reference |
 //! | [`gae`](mod@gae) | advantages and returns from token rewards and values; rewards to go |
-//! | [`dvpo`] | advantages from a frozen value model alone |
+//! | [`dvpo_advantages`](dvpo::dvpo_advantages) | advantages from a frozen value model alone |
 //!
 //! A scan over time would be a chain of tiny kernels, one for each token, so that these read their input from the device
 //! at once, compute in f64 on the host and write the result back: in f64 for f64 input and in f32 otherwise, on the
