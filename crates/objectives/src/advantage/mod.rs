@@ -5,7 +5,7 @@
 //!
 //! | advantages come from | estimators |
 //! |---|---|
-//! | the rewards of the other responses to the prompt | [`group_normalized`] |
+//! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`] |
 //! | a critic | [`gae_estimator`] |
 //! | a frozen value model | [`dvpo`] |
 //!
@@ -31,6 +31,7 @@ pub mod estimator;
 pub mod gae;
 pub mod gae_estimator;
 pub mod group_normalized;
+pub mod leave_one_out;
 pub(crate) mod scan;
 pub mod token_rewards;
 

@@ -181,6 +181,8 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("group_normalized", "scale", "Batch"),
     ("group_normalized", "scale", "None"),
     ("group_normalized", "singleton", "Raw"),
+    ("leave_one_out", "normalize", "true"),
+    ("leave_one_out", "reward_clip", "[-0.5, 1.0]"),
 ];
 
 /// Every estimator with its defaults, and variants.
