@@ -183,6 +183,11 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("group_normalized", "singleton", "Raw"),
     ("leave_one_out", "normalize", "true"),
     ("leave_one_out", "reward_clip", "[-0.5, 1.0]"),
+    ("reward_to_go", "discount", "0.5"),
+    ("reward_to_go", "missing_eos_penalty", "0.5"),
+    ("reward_to_go", "reward_clip", "[-0.5, 1.0]"),
+    ("reward_to_go", "whiten", r#"{"GlobalStats":{"mean":0.5,"std":2.0}}"#),
+    ("reward_to_go", "whiten", "Batch"),
 ];
 
 /// Every estimator with its defaults, and variants.
