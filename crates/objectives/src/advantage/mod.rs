@@ -6,7 +6,7 @@
 //! | advantages come from | estimators |
 //! |---|---|
 //! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`] |
-//! | rewards from the token on, without a critic | [`reward_to_go`] |
+//! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
 //! | other responses to the prompt, made for it | [`remax`] (the greedy one) |
 //! | a critic | [`gae_estimator`] |
 //! | a frozen value model | [`dvpo`] |
@@ -34,6 +34,7 @@ pub mod gae;
 pub mod gae_estimator;
 pub mod group_normalized;
 pub mod leave_one_out;
+pub mod reinforce_pp;
 pub mod remax;
 pub mod reward_to_go;
 pub(crate) mod scan;

@@ -183,6 +183,8 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("group_normalized", "singleton", "Raw"),
     ("leave_one_out", "normalize", "true"),
     ("leave_one_out", "reward_clip", "[-0.5, 1.0]"),
+    ("reinforce_pp", "discount", "0.5"),
+    ("reinforce_pp", "form", "Baseline"),
     ("reward_to_go", "discount", "0.5"),
     ("reward_to_go", "missing_eos_penalty", "0.5"),
     ("reward_to_go", "reward_clip", "[-0.5, 1.0]"),
