@@ -6,6 +6,7 @@
 //! | advantages come from | estimators |
 //! |---|---|
 //! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`] |
+//! | these, scaled by what teaches something | [`gpg`] |
 //! | these, weighted by how much each can move the gradient | [`opo`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
 //! | other responses to the prompt, made for it | [`remax`] (the greedy one) |
@@ -33,6 +34,7 @@ pub mod dvpo;
 pub mod estimator;
 pub mod gae;
 pub mod gae_estimator;
+pub mod gpg;
 pub mod group_normalized;
 pub mod leave_one_out;
 pub mod opo;

@@ -177,6 +177,8 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("dvpo", "whiten", "Batch"),
     ("gae", "bootstrap_truncated", "true"),
     ("gae", "missing_eos_penalty", "0.5"),
+    ("gpg", "counted", "All"),
+    ("gpg", "counted", "Telling"),
     ("group_normalized", "clip", "0.7"),
     ("group_normalized", "scale", "Batch"),
     ("group_normalized", "scale", "None"),
