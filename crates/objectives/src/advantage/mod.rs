@@ -5,7 +5,7 @@
 //!
 //! | advantages come from | estimators |
 //! |---|---|
-//! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`] |
+//! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`], [`pass_at_k`] |
 //! | these, scaled by what teaches something | [`gpg`] |
 //! | these, weighted by how much each can move the gradient | [`opo`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
@@ -38,6 +38,7 @@ pub mod gpg;
 pub mod group_normalized;
 pub mod leave_one_out;
 pub mod opo;
+pub mod pass_at_k;
 pub mod reinforce_pp;
 pub mod remax;
 pub mod reward_to_go;
