@@ -8,6 +8,7 @@
 //! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`], [`pass_at_k`] |
 //! | these, scaled by what teaches something | [`gpg`] |
 //! | these, weighted by how much each can move the gradient | [`opo`], [`optimal_token_baseline`] |
+//! | several rewards of each response | [`multi_reward`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
 //! | other responses to the prompt, made for it | [`remax`] (the greedy one) |
 //! | a critic | [`gae_estimator`] |
@@ -37,6 +38,7 @@ pub mod gae_estimator;
 pub mod gpg;
 pub mod group_normalized;
 pub mod leave_one_out;
+pub mod multi_reward;
 pub mod opo;
 pub mod optimal_token_baseline;
 pub mod pass_at_k;

@@ -185,6 +185,8 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("group_normalized", "singleton", "Raw"),
     ("leave_one_out", "normalize", "true"),
     ("leave_one_out", "reward_clip", "[-0.5, 1.0]"),
+    ("multi_reward", "log_tame", r#"{"threshold":0.5,"scale":2.0}"#),
+    ("multi_reward", "order", r#"{"SumThenNormalize":"None"}"#),
     ("pass_at_k", "scale_by_std", "true"),
     ("reinforce_pp", "discount", "0.5"),
     ("reinforce_pp", "form", "Baseline"),
