@@ -10,7 +10,7 @@
 //! | these, weighted by how much each can move the gradient | [`opo`], [`optimal_token_baseline`] |
 //! | several rewards of each response | [`multi_reward`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
-//! | other responses to the prompt, made for it | [`remax`] (the greedy one) |
+//! | other responses to the prompt, made for it | [`remax`] (the greedy one), [`pvpo`] (the reference's) |
 //! | a critic | [`gae_estimator`] |
 //! | a frozen value model | [`dvpo`] |
 //!
@@ -42,6 +42,7 @@ pub mod multi_reward;
 pub mod opo;
 pub mod optimal_token_baseline;
 pub mod pass_at_k;
+pub mod pvpo;
 pub mod reinforce_pp;
 pub mod remax;
 pub mod reward_to_go;

@@ -188,6 +188,7 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("multi_reward", "log_tame", r#"{"threshold":0.5,"scale":2.0}"#),
     ("multi_reward", "order", r#"{"SumThenNormalize":"None"}"#),
     ("pass_at_k", "scale_by_std", "true"),
+    ("pvpo", "scale_by_std", "true"),
     ("reinforce_pp", "discount", "0.5"),
     ("reinforce_pp", "form", "Baseline"),
     ("reward_to_go", "discount", "0.5"),
