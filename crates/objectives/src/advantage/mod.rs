@@ -8,6 +8,7 @@
 //! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`], [`pass_at_k`] |
 //! | these, scaled by what teaches something | [`gpg`] |
 //! | these, weighted by how much each can move the gradient | [`opo`], [`optimal_token_baseline`] |
+//! | these, compared where they are alike | [`canon`] (halves of a group) |
 //! | several rewards of each response | [`multi_reward`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
 //! | other responses to the prompt, made for it | [`remax`] (the greedy one), [`pvpo`] (the reference's) |
@@ -31,6 +32,7 @@
 //! reaches nothing, and the result there is 0. A row without a scored token is 0 throughout.
 
 pub mod batch;
+pub mod canon;
 pub mod dvpo;
 pub mod estimator;
 pub mod gae;

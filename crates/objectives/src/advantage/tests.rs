@@ -174,6 +174,10 @@ fn same(name: &str, got: &[Vec<f64>], expected: &[Vec<f64>], tolerance: f64) {
 
 /// Settings whose laws are others than those of the defaults, or whose code is.
 const VARIANTS: &[(&str, &str, &str)] = &[
+    ("canon", "high_bonus", "0.5"),
+    ("canon", "high_factor", "0.5"),
+    ("canon", "inter_weight", "1.0"),
+    ("canon", "split_by", "Length"),
     ("dvpo", "whiten", "Batch"),
     ("gae", "bootstrap_truncated", "true"),
     ("gae", "missing_eos_penalty", "0.5"),
