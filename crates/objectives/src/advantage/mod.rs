@@ -8,7 +8,7 @@
 //! | the rewards of the other responses to the prompt | [`group_normalized`], [`leave_one_out`], [`pass_at_k`] |
 //! | these, scaled by what teaches something | [`gpg`] |
 //! | these, weighted by how much each can move the gradient | [`opo`], [`optimal_token_baseline`] |
-//! | these, compared where they are alike | [`canon`] (halves of a group) |
+//! | these, compared where they are alike | [`canon`] (halves of a group), [`tree_opo`] (prefixes) |
 //! | several rewards of each response | [`multi_reward`] |
 //! | rewards from the token on, without a critic | [`reward_to_go`], [`reinforce_pp`] (whitened) |
 //! | other responses to the prompt, made for it | [`remax`] (the greedy one), [`pvpo`] (the reference's) |
@@ -50,6 +50,7 @@ pub mod remax;
 pub mod reward_to_go;
 pub(crate) mod scan;
 pub mod token_rewards;
+pub mod tree_opo;
 
 pub use batch::RewardBatch;
 pub use estimator::{Advantages, Estimator, Method, Returns, Scaling, Shift, build, methods};

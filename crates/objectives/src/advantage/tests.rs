@@ -200,6 +200,9 @@ const VARIANTS: &[(&str, &str, &str)] = &[
     ("reward_to_go", "reward_clip", "[-0.5, 1.0]"),
     ("reward_to_go", "whiten", r#"{"GlobalStats":{"mean":0.5,"std":2.0}}"#),
     ("reward_to_go", "whiten", "Batch"),
+    ("tree_opo", "baseline_weight", "0.5"),
+    ("tree_opo", "prefix_value", "Optimistic"),
+    ("tree_opo", "prefix_value", "Pessimistic"),
 ];
 
 /// Every estimator with its defaults, and variants.
