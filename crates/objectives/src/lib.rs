@@ -7,12 +7,15 @@
 //! | [`advantage`] | rollouts of a policy: their rewards, values and masks | [`advantage::gae`](mod@advantage::gae) |
 //! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
+//! | [`reward_shaping`] | rewards, of verifiers and judges, on their way to any policy gradient | [`reward_shaping::par`] |
+//! | [`rollout`] | responses that the policy has sampled, with advantages | [`rollout::grpo`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
+//! | [`value`] | a critic's predictions and the returns they are to match | [`value::clipped_value`] |
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
 //! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
-//! loops that train on them live in `accordant-train`.
+//! loops that train on them live in `accordant-train`. Only [`reward_shaping`] is about plain numbers on the host.
 //!
 //! # Example
 //! A policy that still equals its reference loses ln 2 on every pair:
@@ -42,12 +45,14 @@ mod metrics;
 pub mod moments;
 pub mod options;
 pub mod pairwise;
+pub mod reward_shaping;
 pub mod rollout;
 pub mod side;
 pub mod state;
 pub mod supervised;
 pub mod tokens;
 pub mod unpaired;
+pub mod value;
 
 /// What a caller needs of `accordant-ops`, so that this crate is enough.
 pub use accordant_ops::{EmptyRows, Means, Reduced, SequenceLogps, TokenLogps};

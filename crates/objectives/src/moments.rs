@@ -1,5 +1,7 @@
 //! Mean and variance of a stream of numbers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::State;
 
 /// How many numbers a stream has had, their mean and their variance.
@@ -13,7 +15,7 @@ use crate::State;
 /// assert_eq!((moments.count, moments.mean), (3.0, 4.0));
 /// assert_eq!(moments.std(), 13f64.sqrt()); // (9 + 1 + 16) / 2
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Moments {
     /// How many numbers there were.
     pub count: f64,

@@ -6,6 +6,7 @@
 //! | advantages come from | estimators |
 //! |---|---|
 //! | the rewards of the other responses to the prompt | [`group_normalized`] |
+//! | a critic | [`gae_estimator`] |
 //!
 //! Pure functions that estimators are made of:
 //!
@@ -27,9 +28,13 @@ pub mod batch;
 pub mod dvpo;
 pub mod estimator;
 pub mod gae;
+pub mod gae_estimator;
 pub mod group_normalized;
 pub(crate) mod scan;
 pub mod token_rewards;
 
 pub use batch::RewardBatch;
-pub use estimator::{Advantages, Estimator, Method, build, methods};
+pub use estimator::{Advantages, Estimator, Method, Returns, Scaling, Shift, build, methods};
+
+#[cfg(test)]
+mod tests;

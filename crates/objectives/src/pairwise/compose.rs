@@ -252,5 +252,24 @@ mod tests {
         assert!(base().extras().is_empty());
         let whole = SftConfig::new().with_scope(NllScope::PromptAndCompletion).init().unwrap();
         assert_eq!(base().with_regularizer(0.5, whole).unwrap().extras(), [PROMPT_AND_CHOSEN]);
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = base().with_exponent_max(bad).unwrap_err().to_string();
+            assert_eq!(error, format!("`exponent_max`: expected finite and > 0, got {bad}"));
+        }
+    }
+
+    #[test]
+    fn a_weighting_without_columns_of_its_own_asks_for_none() {
+        #[derive(Debug)]
+        struct Half;
+        impl Weighting for Half {
+            fn factors(&self, batch: &PairBatch) -> Result<Tensor<1>> {
+                Ok(batch.weights() * 0.5)
+            }
+        }
+        let weighted = Composed::new(Score::LogRatio(Length::Sum), 0.1, HingeLoss).unwrap().with_weighting(Half);
+        assert!(PairwiseObjective::columns(&weighted).is_empty());
+        // Half of 1 − 0.1 · 1.5.
+        assert!((column(&weighted.forward(&spec_batch()).unwrap().losses)[0] - 0.425).abs() < 1e-14);
     }
 }

@@ -139,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn a_square_loss_is_0_at_its_target() {
+        let h = Tensor::<1>::from_data([2.0, 5.0], (&burn::tensor::Device::flex(), DType::F64));
+        assert_eq!(column(&SquareLoss { target: 2.0 }.loss(h)), [0.0, 9.0]);
+    }
+
+    #[test]
     fn a_policy_equal_to_its_reference_loses_the_squared_target() {
         let policy = spec_batch().policy().clone();
         let batch = PairBatch::new(policy.clone()).with_reference(policy).unwrap();

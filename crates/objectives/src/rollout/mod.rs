@@ -40,7 +40,7 @@ pub mod ratio;
 pub mod surrogate;
 pub mod tokens;
 
-pub use batch::{CriticValues, RolloutBatch, Sampling, Totals};
+pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
 pub use output::{Diagnostics, RolloutOutput};
 pub use policy_gradient::{EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig};
@@ -59,6 +59,11 @@ pub trait RolloutObjective: std::fmt::Debug + Send + Sync {
 
     /// Whether it reads values of the states, so that there must be a critic.
     fn needs_values(&self) -> bool {
+        false
+    }
+
+    /// Whether its advantages read [`RewardBatch::with_sum_sq_probs`].
+    fn needs_sum_sq_probs(&self) -> bool {
         false
     }
 
@@ -155,3 +160,5 @@ pub fn entropy_threshold(entropies: &[f64], share: f64) -> Result<f64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;

@@ -105,6 +105,11 @@ impl RolloutOutput {
         Ok(self)
     }
 
+    /// The log-ratios that were exponentiated, `[rows, seq]`, where the objective has some.
+    pub fn log_ratios(&self) -> Option<Tensor<2>> {
+        self.ratios.as_ref().map(|ratios| ratios.log_ratios.clone())
+    }
+
     /// What the means of this batch are divided by; nothing for a denominator that all parts have in common.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -209,7 +214,8 @@ impl Diagnostics {
         let tokens = self.ratio_max > 0.0;
         let off = (self.ratio_max - 1.0).abs().max((self.ratio_min - 1.0).abs());
         // Written so that NaN is off, too.
-        if tokens && !(off <= tolerance) {
+        let is_within = off <= tolerance;
+        if tokens && !is_within {
             return Err(Error::OffPolicy { min: self.ratio_min, max: self.ratio_max, tolerance });
         }
         Ok(())

@@ -7,7 +7,11 @@ use super::{
     EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch, RolloutObjective,
     entropy_threshold, grpo::GrpoConfig, methods, surrogate::clip::ClipConfig,
 };
-use crate::{Options, advantage::group_normalized::GroupNormalizedConfig};
+use crate::{
+    Options,
+    advantage::{Advantages, Estimator, RewardBatch, group_normalized::GroupNormalizedConfig},
+    value::{ValueBatch, clipped_value::ClippedValueConfig},
+};
 
 pub(crate) fn device() -> Device {
     Device::flex().autodiff()
@@ -166,9 +170,71 @@ fn a_quantile_of_entropies_is_interpolated() {
 }
 
 #[test]
+fn a_batch_without_rows_or_without_columns_is_one() {
+    for shape in [[0, 2], [2, 0]] {
+        let empty = Tensor::<2>::zeros(shape, (&device(), DType::F64));
+        let mask = empty.clone().equal_scalar(1.0);
+        let logps = TokenLogps::new(empty.clone(), mask.clone()).unwrap();
+        let keep = Tensor::<1>::zeros([shape[0]], (&device(), DType::F64));
+        let batch = RolloutBatch::new(logps, empty).unwrap().keep_rows(keep.clone().equal_scalar(0.0)).unwrap();
+        assert_eq!((batch.len(), batch.mask().dims()), (shape[0], shape));
+        assert_eq!(RolloutBatch::per_token(keep, mask).unwrap().dims(), shape);
+    }
+}
+
+#[test]
 fn every_method_is_built_by_name() {
     for method in methods() {
         let objective = (method.build)(&Options::new()).expect(method.name);
         assert_eq!(objective.name(), method.name);
+    }
+}
+
+/// Makes returns of nothing.
+#[derive(Debug)]
+struct Returning;
+
+impl Estimator for Returning {
+    fn name(&self) -> &'static str {
+        "returning"
+    }
+
+    fn makes_returns(&self) -> bool {
+        true
+    }
+
+    fn estimate(&self, batch: &RewardBatch) -> crate::Result<Advantages> {
+        Advantages::of_rows(batch, batch.rewards()?)
+    }
+}
+
+#[test]
+fn a_critic_is_trained_by_the_same_sum() {
+    let config = PolicyGradientConfig::new(RatioLevel::Token, Aggregation::TokenMean);
+    let clip = || ClipConfig::new().init().unwrap();
+    let value = || ClippedValueConfig::new().with_cliprange(None).init().unwrap();
+    let objective = config.init("test", Returning, clip()).unwrap().with_critic(0.5, value()).unwrap();
+    assert!(objective.needs_values());
+    let (old, kept, _) = ragged();
+    let values = matrix([[1.0, 2.0], [3.0, f64::NAN]]).require_grad();
+    let critic = |mask| ValueBatch::new(values.clone(), matrix([[0.0, 4.0], [3.0, 9.0]]), mask).unwrap();
+    let full = batch(old.clone()).with_critic(critic(kept.clone())).unwrap();
+    let loss = objective.forward(&full).unwrap().reduced.loss;
+    // Policy: −(1 + 1 − 2) / 3; values: (½ + 2 + 0) / 3.
+    close(&host(loss.clone()), &[0.5 * 2.5 / 3.0], 1e-15);
+    let grads = loss.backward();
+    close(&host(values.grad(&grads).unwrap()), &[0.5 / 3.0, -1.0 / 3.0, 0.0, 0.0], 1e-15);
+    // Rows that are dropped take their values along.
+    let dropped = full.clone().keep_rows(Tensor::from_bool(TensorData::from([false, true]), &device())).unwrap();
+    close(&host(objective.forward(&dropped).unwrap().reduced.loss), &[2.0], 1e-15);
+    let means = objective.forward(&full).unwrap().diagnostics().means;
+    close(&[means.mean("loss/policy").unwrap(), means.mean("loss/value").unwrap()], &[0.0, 2.5 / 3.0], 1e-15);
+
+    let error = objective.forward(&batch(old)).unwrap_err().to_string();
+    assert_eq!(error, "`test` needs `critic` (what the critic predicts, and the returns), and the batch has none");
+    let error = policy_gradient(config.clone()).with_critic(0.5, value()).unwrap_err().to_string();
+    assert_eq!(error, "a critic: the estimator makes no returns to train it on");
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(config.init("test", Returning, clip()).unwrap().with_critic(bad, value()).is_err(), "{bad}");
     }
 }

@@ -9,10 +9,11 @@ use accordant_ops::{
 };
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use super::{CriticValues, RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals};
+use super::{RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals};
 use crate::{
     Error, Result,
     advantage::{Advantages, Estimator, RewardBatch},
+    value::ValueBatch,
 };
 
 /// What [`evaluate_tokens`] returns.
@@ -35,8 +36,9 @@ pub struct RolloutTokens {
 /// The losses of an objective on plain tensors: advantages are made of all rows, then the loss is that of the step, taken at
 /// once or in parts with the totals of the whole.
 ///
-/// Of `tokens`, `old`, `behavior` and `entropies` are what [`RolloutBatch`] knows by these names, `values` what the critic
-/// said when the rollouts were made, and `critic` what it says now, for objectives that train it. Of `columns`, `rewards`
+/// Of `tokens`, `old`, `behavior` and `entropies` are what [`RolloutBatch`] knows by these names, `values` (what the critic
+/// said when the rollouts were made) and `sum_sq_probs` what [`RewardBatch`] does, and `critic` is what the critic says now,
+/// for objectives that train it. Of `columns`, `rewards`
 /// are the rewards, NaN where one is missing; the objective's own columns go by their names, and others are left out.
 /// `parts`: the rows of each micro-batch, every row in one of them; none takes the step at once.
 ///
@@ -176,6 +178,9 @@ impl Step<'_> {
         if let Some(values) = self.tokens("values") {
             batch = batch.with_values(values)?;
         }
+        if let Some(sum_sq_probs) = self.tokens("sum_sq_probs") {
+            batch = batch.with_sum_sq_probs(sum_sq_probs)?;
+        }
         for column in objective.reward_columns() {
             if let Some(values) = self.columns.get(column.name) {
                 batch = batch.with_column(column, values.clone())?;
@@ -216,12 +221,8 @@ impl Step<'_> {
         if let (Some(critic), Some(old), Some(returns)) =
             (self.tokens("critic"), self.tokens("values"), &advantages.returns)
         {
-            batch = batch.with_critic(CriticValues {
-                values: matrix(critic),
-                old_values: matrix(old),
-                returns: matrix(returns.returns.clone()),
-                mask: marks(returns.mask.clone()),
-            })?;
+            let values = ValueBatch::new(matrix(critic), matrix(returns.returns.clone()), marks(returns.mask.clone()))?;
+            batch = batch.with_critic(values.with_old_values(matrix(old))?)?;
         }
         let ids = match rows {
             Some(rows) => rows.iter().map(|row| self.groups[*row]).collect(),

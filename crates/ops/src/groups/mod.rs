@@ -33,7 +33,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use stats::{Ddof, GroupStats};
+pub use stats::{CONSTANT_SPREAD, Ddof, GroupStats};
 
 use crate::stable::wide;
 use crate::{Result, check_shape};

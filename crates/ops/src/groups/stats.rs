@@ -9,7 +9,7 @@ use crate::{Result, check_shape};
 
 /// Values this close together, relative to their mean, are equal: the rounding of f64 rewards that were summed in
 /// another order. Smaller than f32 can tell apart.
-const CONSTANT_SPREAD: f64 = 1e-8;
+pub const CONSTANT_SPREAD: f64 = 1e-8;
 
 /// What the sum of squared deviations is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
