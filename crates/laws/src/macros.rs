@@ -154,11 +154,14 @@ macro_rules! rollout_laws {
 }
 
 /// A `RolloutObjective` of `accordant-objectives` as a [`Loss`](crate::Loss), for a [`Subject`](crate::Subject) of one's
-/// own: `let loss = rollout_loss!(objective);`.
+/// own: `let loss = rollout_loss!(objective);`, or `rollout_loss!(boxed objective)` for one that was chosen by name.
 #[macro_export]
 macro_rules! rollout_loss {
+    (boxed $objective:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_tokens, $objective, boxed, boxed.as_ref())
+    };
     ($objective:expr) => {
-        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_tokens, $objective)
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_tokens, $objective, objective, &objective)
     };
 }
 
@@ -183,11 +186,14 @@ macro_rules! advantage_laws {
 }
 
 /// An `Estimator` of `accordant-objectives` as a [`Loss`](crate::Loss), for a [`Subject`](crate::Subject) of one's own:
-/// `let loss = advantage_loss!(estimator);`.
+/// `let loss = advantage_loss!(estimator);`, or `advantage_loss!(boxed estimator)` for one that was chosen by name.
 #[macro_export]
 macro_rules! advantage_loss {
+    (boxed $estimator:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_estimator, $estimator, boxed, boxed.as_ref())
+    };
     ($estimator:expr) => {
-        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_estimator, $estimator)
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_estimator, $estimator, estimator, &estimator)
     };
 }
 
@@ -195,11 +201,11 @@ macro_rules! advantage_loss {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rollouts {
-    ($evaluate:path, $method:expr) => {{
-        let method = $method;
+    ($evaluate:path, $value:expr, $name:ident, $method:expr) => {{
+        let $name = $value;
         move |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
             let output = $evaluate(
-                &method,
+                $method,
                 t.policy.clone(),
                 t.reference.clone(),
                 t.mask.clone(),

@@ -140,6 +140,8 @@ pub enum Property {
     },
     /// The loss contains minus this times the mean of the column `entropies` over all scored tokens, with its gradient.
     EntropyBonus(f64),
+    /// This column of tokens is no constant: the loss has a gradient in it, which is its derivative.
+    Learns(&'static str),
     /// The responses to a prompt have advantages of sum 0. Of those that have a reward and a token.
     ZeroSumGroups,
     /// The advantages of all tokens have mean 0 and an unbiased variance of 1, unless they are all 0.

@@ -183,8 +183,12 @@ impl<'a> Subject<'a> {
 
     /// Whether a column of tokens carries a gradient.
     pub(crate) fn learns(&self, column: &str) -> bool {
-        let bonus = |property: &Property| matches!(property, Property::EntropyBonus(_));
-        column == "entropies" && self.properties.iter().any(bonus)
+        let says = |property: &Property| match property {
+            Property::EntropyBonus(_) => column == "entropies",
+            Property::Learns(name) => column == *name,
+            _ => false,
+        };
+        self.properties.iter().any(says)
     }
 
     /// Whether nothing that an item's loss is made of belongs to another item.

@@ -3,6 +3,7 @@
 use crate::{
     batch::Batch,
     compare::{ROUNDING, close, same_column, same_values},
+    loss::Target,
     property::Property,
     report::Disagreement,
     runner::{Case, Law, Need, Outcome, Verdict},
@@ -63,7 +64,7 @@ fn inputs() -> Inputs {
     Inputs { items: 2..=4, empty_responses: false, hooks: Hooks::None, ..Inputs::default() }
 }
 
-/// Another number in a column changes the losses, or their mean, of some batch.
+/// Another number in a column changes the losses, or their mean, or its gradient, of some batch.
 fn is_read<'a>(name: &'static str, range: Range) -> Law<'a> {
     let law = Law::new(format!("`{name}` is read"), inputs(), move |subject: &Subject, case: &Case| {
         let batch = match case.batch.items[0].columns.contains_key(name) {
@@ -107,9 +108,15 @@ fn token_column_is_read<'a>(name: &'static str) -> Law<'a> {
 fn differs(subject: &Subject, batch: &Batch, changed: &Batch) -> Outcome {
     let before = subject.values(batch, &Layout::default())?;
     let after = subject.values(changed, &Layout::default())?;
-    let pairs = before.losses.iter().chain([&before.loss]).zip(after.losses.iter().chain([&after.loss]));
-    let mut pairs = pairs.map(|(a, b)| close(*a, *b, ROUNDING));
-    Ok(if pairs.all(|same| same) { Verdict::PutAside } else { Verdict::Holds })
+    let same = |(a, b): (&f64, &f64)| close(*a, *b, ROUNDING);
+    let mut pairs = before.losses.iter().chain([&before.loss]).zip(after.losses.iter().chain([&after.loss]));
+    if !pairs.all(same) {
+        return Ok(Verdict::Holds);
+    }
+    // There are losses of value 0 whose gradient alone is meant.
+    let before = subject.gradient(batch, &Layout::default(), Target::Loss)?.flat();
+    let after = subject.gradient(changed, &Layout::default(), Target::Loss)?.flat();
+    Ok(if before.iter().zip(&after).all(same) { Verdict::PutAside } else { Verdict::Holds })
 }
 
 /// A hook that the loss does not have is refused.

@@ -56,4 +56,6 @@ pub use batch::RewardBatch;
 pub use estimator::{Advantages, Estimator, Method, Returns, Scaling, Shift, build, methods};
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

@@ -206,7 +206,7 @@ const VARIANTS: &[(&str, &str, &str)] = &[
 ];
 
 /// Every estimator with its defaults, and variants.
-fn built() -> Vec<Box<dyn Estimator>> {
+pub(super) fn built() -> Vec<Box<dyn Estimator>> {
     let variants = VARIANTS.iter().map(|(name, option, value)| (*name, Options::new().with(*option, value)));
     methods()
         .iter()

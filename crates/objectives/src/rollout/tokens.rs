@@ -36,8 +36,9 @@ pub struct RolloutTokens {
 /// The losses of an objective on plain tensors: advantages are made of all rows, then the loss is that of the step, taken at
 /// once or in parts with the totals of the whole.
 ///
-/// Of `tokens`, `old`, `behavior` and `entropies` are what [`RolloutBatch`] knows by these names, `values` what the critic
-/// said when the rollouts were made, and `critic` what it says now, for objectives that train it. Of `columns`, `rewards`
+/// Of `tokens`, `old`, `behavior` and `entropies` are what [`RolloutBatch`] knows by these names, `values` (what the critic
+/// said when the rollouts were made) and `sum_sq_probs` what [`RewardBatch`] does, and `critic` is what the critic says now,
+/// for objectives that train it. Of `columns`, `rewards`
 /// are the rewards, NaN where one is missing; the objective's own columns go by their names, and others are left out.
 /// `parts`: the rows of each micro-batch, every row in one of them; none takes the step at once.
 ///
@@ -176,6 +177,9 @@ impl Step<'_> {
         batch = batch.with_logps(old, self.reference.clone())?;
         if let Some(values) = self.tokens("values") {
             batch = batch.with_values(values)?;
+        }
+        if let Some(sum_sq_probs) = self.tokens("sum_sq_probs") {
+            batch = batch.with_sum_sq_probs(sum_sq_probs)?;
         }
         for column in objective.reward_columns() {
             if let Some(values) = self.columns.get(column.name) {

@@ -30,6 +30,7 @@ pub(super) fn laws<'a>(property: Property) -> Vec<Law<'a>> {
         Property::Clips { low, high, ratio } => surrogate::clips(low, high, ratio).into(),
         Property::IndependentOfOtherLengths => vec![surrogate::other_lengths()],
         Property::EntropyBonus(coef) => vec![surrogate::entropy_bonus(coef)],
+        Property::Learns(name) => vec![surrogate::learns(name)],
         Property::KlInLoss { kl_coef, estimator } => vec![divergence::in_loss(kl_coef, estimator)],
         Property::KlInReward { kl_coef } => divergence::in_reward(kl_coef).into(),
         Property::ZeroSumGroups => vec![rewards::zero_sum_groups()],

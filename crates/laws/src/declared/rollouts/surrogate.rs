@@ -4,6 +4,7 @@ use super::{each, plain, scored};
 use crate::{
     batch::Response,
     compare::{ROUNDING, close, same, same_column, same_gradient},
+    gradient::{Agreement, STEP, extrapolate, wrong},
     loss::Target,
     property::{Mean, Ratio},
     report::Disagreement,
@@ -159,6 +160,42 @@ pub(super) fn other_lengths<'a>() -> Law<'a> {
         same_column(&what, &before, &after, ROUNDING)?;
         Ok(Verdict::Holds)
     })
+}
+
+/// The gradient in a column of tokens is the loss's derivative, along a direction by chance.
+pub(super) fn learns<'a>(name: &'static str) -> Law<'a> {
+    let law = plain(&format!("`{name}` learns"), move |subject, case| {
+        let mut random = case.random();
+        let point = each(&case.batch, |_, response| {
+            let column = response.tokens.entry(name);
+            // Off the grid, on which kinks like to sit.
+            column.and_modify(|values| values.iter_mut().for_each(|value| *value += random.uniform(0.001, 0.01)));
+        });
+        let gradient = subject.gradient_into(name, &point)?.concat().concat();
+        let direction: Vec<f64> = gradient.iter().map(|_| random.uniform(-1.0, 1.0)).collect();
+        let at = |step: f64| {
+            let mut along = direction.iter();
+            let moved = each(&point, |_, response| {
+                let column = response.tokens.entry(name);
+                let along = along.by_ref();
+                column.and_modify(|values| {
+                    values.iter_mut().zip(along).for_each(|(value, along)| *value += step * along)
+                });
+            });
+            Ok::<_, Disagreement>(subject.values(&moved, &Layout::default())?.loss)
+        };
+        let coarse = (at(STEP)? - at(-STEP)?) / (2.0 * STEP);
+        let fine = (at(STEP / 2.0)? - at(-STEP / 2.0)?) / STEP;
+        let estimate = extrapolate(coarse, fine);
+        let terms = || gradient.iter().zip(&direction).map(|(gradient, along)| gradient * along);
+        let (claimed, scale) = (terms().sum::<f64>(), terms().map(f64::abs).sum());
+        match estimate.judge(claimed, scale, at(0.0)?.abs()) {
+            Agreement::Differs => Err(wrong(&format!("of the loss along a direction of `{name}`"), estimate, claimed)),
+            Agreement::Agrees if scale > 0.0 => Ok(Verdict::Holds),
+            _ => Ok(Verdict::PutAside),
+        }
+    });
+    law.needs(Need::Half, "batches in which the column has a gradient, far enough from any kink")
 }
 
 /// Minus a multiple of the mean entropy.

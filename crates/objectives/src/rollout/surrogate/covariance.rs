@@ -49,13 +49,13 @@ impl Covariances {
 
     /// `num` places of tokens with a covariance within `bounds`, drawn at random among those that `may` be drawn.
     ///
-    /// A token's lot is a hash of the seed, of its place and of its covariance: the same batch always draws the same
-    /// tokens, and batches of the same size do not.
+    /// A token's lot is a hash of the seed, of its number among the scored tokens and of its covariance: the same batch
+    /// always draws the same tokens, however it is padded, and batches of the same size do not.
     pub(super) fn draw(&self, num: usize, bounds: [f64; 2], seed: u64, may: impl Fn(usize) -> bool) -> Vec<usize> {
         let within = |value: f64| (bounds[0]..=bounds[1]).contains(&value);
-        let mut lots: Vec<(u64, usize)> = (self.places.iter().zip(&self.values))
-            .filter(|(place, value)| within(**value) && may(**place))
-            .map(|(place, value)| (mix(mix(mix(seed) ^ *place as u64) ^ value.to_bits()), *place))
+        let mut lots: Vec<(u64, usize)> = (self.places.iter().zip(&self.values).enumerate())
+            .filter(|(_, (place, value))| within(**value) && may(**place))
+            .map(|(number, (place, value))| (mix(mix(mix(seed) ^ number as u64) ^ value.to_bits()), *place))
             .collect();
         lots.sort_unstable();
         lots.into_iter().take(num).map(|(_, place)| place).collect()
@@ -108,6 +108,19 @@ mod tests {
         assert_eq!(some.largest(2), [2, 6]);
         assert_eq!(some.largest(3), [2, 6, 0]);
         assert!(some.largest(0).is_empty());
+    }
+
+    #[test]
+    fn padding_does_not_change_who_is_drawn() {
+        let near = covariances(&[2.0, 3.0, 4.0, 5.0]);
+        let far = Covariances { shape: [1, 40], places: vec![1, 11, 20, 39], ..covariances(&[2.0, 3.0, 4.0, 5.0]) };
+        for seed in 0..20 {
+            let number = |some: &Covariances| {
+                let drawn = some.draw(1, [1.0, 5.0], seed, |_| true)[0];
+                some.places.iter().position(|place| *place == drawn)
+            };
+            assert_eq!(number(&near), number(&far), "seed {seed}");
+        }
     }
 
     #[test]

@@ -168,4 +168,6 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn Surrogate>> {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
