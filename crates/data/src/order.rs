@@ -14,6 +14,10 @@ pub enum Purpose {
     TestRecords,
     /// Prompts of a synthetic world for sampling.
     Prompts,
+    /// Rewards and reference policies of solvable worlds.
+    SolvableWorld,
+    /// Actions that a policy takes in a solvable world.
+    Actions,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
