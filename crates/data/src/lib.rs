@@ -11,7 +11,7 @@
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |
-//! | [`solvable`] | bandits whose best policies are known exactly |
+//! | [`solvable`] | bandits and small decision processes whose best policies are known exactly |
 //! | [`report`], [`code`] | [`LoadReport`], [`report::Reject`] and the codes they count by |
 //!
 //! Start with [`hh_rlhf::read_hh_rlhf`], or with [`read::read_jsonl`] for a format that is not here.

@@ -5,19 +5,25 @@
 //! | [`policy`] | [`Policy`]: a table of log-probabilities, one row per context or state |
 //! | [`bandit`] | [`Bandit`]: one action per episode; expected reward, KL, gradients, the KL-regularized optimum |
 //! | [`stationary`] | where the updates that train language models come to rest on a bandit, which is not always that optimum |
+//! | [`tree`] | [`Tree`]: all states and sequences of an episode of a few tokens |
+//! | [`mdp`] | [`Mdp`]: episodes of a few tokens; values, gradients, and the optimum by backward induction |
 //!
-//! Start with [`Bandit::seeded`]: train a policy on it by any objective, and compare with
-//! [`Bandit::optimum`] or [`Bandit::stationary`]. All of it is plain `f64` on the host.
+//! Start with [`Bandit::seeded`] or [`Mdp::seeded`]: train a policy on it by any objective, and compare with
+//! [`Bandit::optimum`], [`Bandit::stationary`] or [`Mdp::optimum`]. All of it is plain `f64` on the host.
 //!
 //! Rewards, logits and coefficients are limited to ±1e100, so that no sum or square of them overflows.
 
 pub mod bandit;
+pub mod mdp;
 pub mod policy;
 pub mod stationary;
+pub mod tree;
 
 pub use bandit::Bandit;
+pub use mdp::Mdp;
 pub use policy::Policy;
 pub use stationary::Stationary;
+pub use tree::Tree;
 
 use crate::{Error, Result};
 
