@@ -8,9 +8,11 @@
 //! | [`lines`] | lines of plain and gzip files in bounded memory |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
+//! | [`chars`] | token ids of single characters |
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |
+//! | [`puzzle`] | puzzles with verifiable answers, sums and lists to sort |
 //! | [`solvable`] | bandits and small decision processes whose best policies are known exactly |
 //! | [`report`], [`code`] | [`LoadReport`], [`report::Reject`] and the codes they count by |
 //!
@@ -24,6 +26,7 @@
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.
 
+pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
@@ -31,6 +34,7 @@ pub mod error;
 pub mod hh_rlhf;
 pub mod lines;
 pub mod order;
+pub mod puzzle;
 pub mod read;
 pub mod record;
 pub mod report;

@@ -18,6 +18,8 @@ pub enum Purpose {
     SolvableWorld,
     /// Actions that a policy takes in a solvable world.
     Actions,
+    /// Which records are held out.
+    Split,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
