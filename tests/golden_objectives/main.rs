@@ -16,6 +16,7 @@ mod dpo;
 mod online;
 mod pairwise;
 mod reference_free;
+mod rollout;
 mod supervised;
 mod unpaired;
 
@@ -41,23 +42,24 @@ const COVERAGE: Coverage = Coverage {
         ),
         ("dpo_legacy", &["bco_pair", "hinge", "ipo", "sigmoid"]),
         ("gkd", &["generalized_jsd"]),
+        ("gmpo", &["gmpo"]),
+        ("grpo", &["bnpo", "cispo", "dapo", "dr_grpo", "grpo", "luspo", "sapo", "vespo"]),
+        ("grpo_advantages", &["sum_then_normalize"]),
         ("kto", &["apo_zero_unpaired", "kto"]),
         ("online_dpo", &["ipo", "sigmoid"]),
         ("orpo", &["orpo"]),
+        ("ppo", &["ppo"]),
+        ("ppo_advantages", &["gae"]),
+        ("rloo", &["rloo"]),
         ("sft", &["dft", "nll"]),
         ("tpo", &["hinge", "ipo", "sigmoid", "tpo-l"]),
         ("xpo", &["ipo", "sigmoid"]),
     ],
     not_built: &[
         ("a2po", &["a2po"]),
-        ("gmpo", &["gmpo"]),
-        ("grpo", &["bnpo", "cispo", "dapo", "dr_grpo", "grpo", "luspo", "sapo", "vespo"]),
-        ("grpo_advantages", &["normalize_then_sum", "sum_then_normalize"]),
+        ("grpo_advantages", &["normalize_then_sum"]),
         ("nash_md", &["nash_md"]),
-        ("ppo", &["ppo"]),
-        ("ppo_advantages", &["gae"]),
         ("reward", &["bradley_terry"]),
-        ("rloo", &["rloo"]),
         ("rloo_advantages", &["rloo"]),
     ],
 };
@@ -72,6 +74,11 @@ fn run(case: &Case) -> Outcome {
         "xpo" => online::xpo(case),
         "kto" => unpaired::kto(case),
         "bco" => unpaired::bco(case),
+        "grpo" | "gmpo" => rollout::grpo(case),
+        "grpo_advantages" => rollout::grpo_advantages(case),
+        "rloo" => rollout::rloo(case),
+        "ppo" => rollout::ppo(case),
+        "ppo_advantages" => rollout::ppo_advantages(case),
         "gkd" => supervised::gkd(case),
         "sft" => supervised::sft(case),
         other => panic!("{}: nothing runs the family `{other}`", case.id),

@@ -90,7 +90,7 @@ mod tests {
     fn rounding_is_not_a_difference() {
         let keeps = |rewards: [f64; 2]| dynamic_sampling(&Groups::new(&[0, 0]), &rewards).unwrap().keep[0];
         assert!(!keeps([0.1 + 0.2, 0.3]) && !keeps([1e9, 1e9 + 1.0]) && !keeps([-1e9, -1e9 + 1.0]));
-        assert!(keeps([0.0, 2e-8]) && keeps([1e9, 1e9 + 100.0]) && keeps([-1e9, -1e9 + 100.0]));
+        assert!(keeps([0.0, 1e-8]) && keeps([1e9, 1e9 + 100.0]) && keeps([-1e9, -1e9 + 100.0]));
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! part of the divisor, and the result is clipped to `[0, 1]`.
 
 use accordant_ops::check_domain;
+use serde::{Deserialize, Serialize};
 
 use super::values::{check_each, check_len, check_units};
 use crate::Result;
 
 /// What kind of criterion an item of a rubric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RubricCategory {
     /// Without it the answer is wrong.
     Essential,

@@ -18,6 +18,19 @@
 //! A preset is a file that names a point; what makes no sense is refused by `init` with the reason, what is odd is in
 //! [`PolicyGradient::warnings`].
 //!
+//! | preset | differs from GRPO in |
+//! |---|---|
+//! | [`bnpo`] | the mean over tokens of the batch |
+//! | [`cispo`] | weights that are clipped and gradients that never end |
+//! | [`dapo`] | a higher upper bound, and the mean over tokens of the step |
+//! | [`dr_grpo`] | no division by deviations and lengths |
+//! | [`gmpo`] | the geometric mean of a response's ratios |
+//! | [`gspo`], [`gspo_token`] | the ratio of a response |
+//! | [`lite_ppo`] | the deviation of the batch, and the mean over tokens |
+//! | [`luspo`] | the ratio of a response, and the sum over its tokens |
+//! | [`sapo`] | a soft gate in place of the clip |
+//! | [`vespo`] | smooth weights of responses, for stale rollouts |
+//!
 //! # Micro-batches and devices
 //! Advantages are those of the whole batch, whatever part of it an update sees. A mean over a step has the denominators
 //! of the step: sum [`RolloutObjective::totals`] over its parts, hand them to each with [`RolloutBatch::with_totals`],
@@ -32,13 +45,26 @@ use crate::{
 };
 
 pub mod batch;
+pub mod bnpo;
+pub mod cispo;
 pub mod correction;
+pub mod dapo;
+pub mod dr_grpo;
+pub mod gmpo;
 pub mod grpo;
+pub mod gspo;
+pub mod gspo_token;
+pub mod lite_ppo;
+pub mod luspo;
 pub mod output;
 pub mod policy_gradient;
+pub mod ppo;
 pub mod ratio;
+pub mod sapo;
 pub mod surrogate;
 pub mod tokens;
+pub mod vapo;
+pub mod vespo;
 
 pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};

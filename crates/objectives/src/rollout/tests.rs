@@ -5,7 +5,10 @@ use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use super::{
     EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch, RolloutObjective,
-    entropy_threshold, grpo::GrpoConfig, methods, surrogate::clip::ClipConfig,
+    entropy_threshold,
+    grpo::GrpoConfig,
+    methods,
+    surrogate::{Surrogate, clip::ClipConfig},
 };
 use crate::{
     Options,
@@ -47,6 +50,26 @@ pub(crate) fn loss_and_grad(
     let loss = objective.forward(&batch(policy.clone())).unwrap().reduced.loss;
     let grads = (loss.clone() + policy.clone().sum() * 0.0).backward();
     (host(loss)[0], host(policy.grad(&grads).unwrap()))
+}
+
+/// That an objective is this point of the grid, with the settings of its parts.
+pub(crate) fn assert_parts(
+    objective: &PolicyGradient,
+    config: PolicyGradientConfig,
+    estimator: impl Estimator,
+    surrogate: impl Surrogate,
+) {
+    assert_eq!(format!("{:?}", objective.config()), format!("{config:?}"));
+    assert_eq!(format!("{:?}", objective.estimator()), format!("{estimator:?}"));
+    assert_eq!(format!("{:?}", objective.surrogate()), format!("{surrogate:?}"));
+}
+
+/// The loss of two responses of log-ratios (0.5, −0.1) with A = 1 and (−0.3) with A = −2; log π is −1, −2 and −3.
+pub(crate) fn two_rows(objective: &dyn RolloutObjective) -> f64 {
+    let policy = TokenLogps::new(matrix([[-1.0, -2.0], [-3.0, f64::NAN]]), mask([[true, true], [true, false]]));
+    let batch = RolloutBatch::new(policy.unwrap(), matrix([[1.0, 1.0], [-2.0, f64::NAN]])).unwrap();
+    let batch = batch.with_old(matrix([[-1.5, -1.9], [-2.7, f64::NAN]])).unwrap();
+    host(objective.forward(&batch).unwrap().reduced.loss)[0]
 }
 
 /// Two responses of two and one tokens.
