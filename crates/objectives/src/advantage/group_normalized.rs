@@ -241,4 +241,42 @@ mod tests {
             assert!(error.starts_with(start), "{error}");
         }
     }
+
+    accordant_laws::advantage_laws!(
+        group_normalized_obeys_the_laws,
+        "group_normalized",
+        GroupNormalizedConfig::new().with_eps(0.0).init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ZeroSumGroups,
+            GroupsApart,
+            RewardShiftInvariant,
+            RewardScaleInvariant(0.0),
+            IncreasingInReward,
+        ],
+    );
+
+    accordant_laws::advantage_laws!(
+        without_a_scale_it_obeys_the_laws,
+        "group_normalized, unscaled",
+        GroupNormalizedConfig::new().with_scale(Scale::None).init().unwrap(),
+        [],
+        [ReferenceFree, ZeroSumGroups, GroupsApart, RewardShiftInvariant, RewardScaleEquivariant, IncreasingInReward,],
+    );
+
+    accordant_laws::advantage_laws!(
+        scaled_by_the_batch_it_obeys_the_laws,
+        "group_normalized, scaled by the batch",
+        GroupNormalizedConfig::new().with_scale(Scale::Batch).with_eps(0.0).init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ZeroSumGroups,
+            // The deviation is that of rewards before they are centered.
+            RewardShiftInvariantGlobally,
+            RewardShiftSensitive,
+            RewardScaleInvariant(0.0),
+        ],
+    );
 }
