@@ -122,6 +122,11 @@ impl<'a> Case<'a> {
         self.param(name).map(number)
     }
 
+    /// What the peer says at a path of its outputs, `grads.x` for instance.
+    pub fn output(&self, path: &str) -> Option<Vec<f64>> {
+        path.split('.').try_fold(&self.json["outputs"], |value, key| value.get(key)).map(flat)
+    }
+
     /// A list.
     pub fn numbers(&self, name: &str) -> Option<Vec<f64>> {
         self.param(name).map(flat)

@@ -1,9 +1,17 @@
 //! A batch on the host: what strategies make, proptest shrinks and a failing law prints.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+use crate::subject::Family;
+
+/// The columns of tokens that are log-probabilities.
+const LOGPS: [&str; 2] = ["old", "behavior"];
 
 /// Numbers that belong to an item or a response, by name.
 pub type Columns = BTreeMap<&'static str, f64>;
+
+/// Numbers that belong to the scored tokens of a response, by name.
+pub type TokenColumns = BTreeMap<&'static str, Vec<f64>>;
 
 /// One scored response.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,6 +20,9 @@ pub struct Response {
     pub policy: Vec<f64>,
     /// The same under the reference, as many.
     pub reference: Vec<f64>,
+    /// What else is known of each scored token, as many numbers under each name: log-probabilities under the policy that
+    /// sampled, values.
+    pub tokens: TokenColumns,
     /// What else is known of this response, a score for instance.
     pub columns: Columns,
 }
@@ -27,13 +38,28 @@ impl Response {
         self.policy.is_empty()
     }
 
+    /// Takes all tokens away; what is known of the response as a whole stays.
+    pub fn clear(&mut self) {
+        self.keep(0);
+    }
+
+    /// Takes all tokens but the first `len` away.
+    pub(crate) fn keep(&mut self, len: usize) {
+        self.rows().for_each(|row| row.truncate(len));
+    }
+
+    /// Everything that has one number for each token.
+    pub(crate) fn rows(&mut self) -> impl Iterator<Item = &mut Vec<f64>> {
+        [&mut self.policy, &mut self.reference].into_iter().chain(self.tokens.values_mut())
+    }
+
     /// The summed log-ratio to the reference.
     pub fn log_ratio(&self) -> f64 {
         self.policy.iter().sum::<f64>() - self.reference.iter().sum::<f64>()
     }
 }
 
-/// One item of the batch: a pair, a single response or a list.
+/// One item of the batch: a pair, a single response, a list, or the responses to one prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item {
     /// Its responses; of a pair, the chosen one first.
@@ -93,13 +119,37 @@ impl Batch {
         self.map(|_, item| item.responses.iter_mut().for_each(|r| r.reference.clone_from(&r.policy)))
     }
 
+    /// The reference and everything else that is a log-probability replaced by the policy: nothing has been updated yet.
+    pub fn on_policy(&self) -> Self {
+        self.at_reference().map(|_, item| {
+            for response in &mut item.responses {
+                for name in LOGPS {
+                    if let Some(tokens) = response.tokens.get_mut(name) {
+                        tokens.clone_from(&response.policy);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Which losses belong to which item: one to each, or of rollouts one to each of its responses.
+    pub(crate) fn units(&self, family: Family) -> Vec<Range<usize>> {
+        let count = |item: &Item| if family == Family::Rollouts { item.responses.len() } else { 1 };
+        let step = |from: &mut usize, item: &Item| {
+            let range = *from..*from + count(item);
+            *from = range.end;
+            Some(range)
+        };
+        self.items.iter().scan(0, step).collect()
+    }
+
     /// Every log-probability and every number in a column as `f32` holds it.
     pub fn rounded(&self) -> Self {
         let round = |value: &mut f64| *value = f64::from(*value as f32);
         self.map(|_, item| {
             item.columns.values_mut().for_each(round);
             for response in &mut item.responses {
-                response.policy.iter_mut().chain(&mut response.reference).for_each(round);
+                response.rows().flatten().for_each(round);
                 response.columns.values_mut().for_each(round);
             }
         })
@@ -141,6 +191,9 @@ impl fmt::Display for Batch {
                 if !response.is_empty() {
                     write!(f, "\n      policy   {}", row(&response.policy))?;
                     write!(f, "\n      reference{}", row(&response.reference))?;
+                    for (name, tokens) in &response.tokens {
+                        write!(f, "\n      {name:<9}{}", row(tokens))?;
+                    }
                 }
             }
         }
@@ -153,7 +206,7 @@ mod tests {
     use super::*;
 
     fn response(policy: &[f64]) -> Response {
-        Response { policy: policy.to_vec(), reference: vec![-1.0; policy.len()], columns: Columns::new() }
+        Response { policy: policy.to_vec(), reference: vec![-1.0; policy.len()], ..Default::default() }
     }
 
     #[test]
@@ -168,6 +221,22 @@ mod tests {
       reference          -1          -1
     response 1  no scored token";
         assert_eq!(Batch { items: vec![item] }.to_string(), expected);
+    }
+
+    #[test]
+    fn columns_of_tokens_stand_below_their_tokens() {
+        let mut rollout = response(&[-0.5, -1.25]);
+        rollout.tokens.insert("old", vec![-0.75, -1.0]);
+        let batch = Batch { items: vec![Item { responses: vec![rollout], ..Default::default() }] };
+        let expected = "  item 0
+    response 0
+      policy           -0.5       -1.25
+      reference          -1          -1
+      old             -0.75          -1";
+        assert_eq!(batch.to_string(), expected);
+        let fresh = batch.on_policy();
+        assert_eq!(fresh.items[0].responses[0].tokens["old"], [-0.5, -1.25]);
+        assert_eq!(fresh.items[0].responses[0].reference, [-0.5, -1.25]);
     }
 
     #[test]

@@ -34,7 +34,17 @@ pub(crate) fn same_column(what: &str, expected: &[f64], got: &[f64], tolerance: 
 pub(crate) fn same_values(expected: &Values, got: &Values) -> Result<(), Disagreement> {
     same_column("losses", &expected.losses, &got.losses, ROUNDING)?;
     same_column("weights", &expected.weights, &got.weights, ROUNDING)?;
+    same_advantages(&expected.advantages, &got.advantages)?;
     same_reduced(expected, got)
+}
+
+/// That advantages agree, item by item.
+pub(crate) fn same_advantages(expected: &[Vec<Vec<f64>>], got: &[Vec<Vec<f64>>]) -> Result<(), Disagreement> {
+    for (index, (expected, got)) in expected.iter().zip(got).enumerate() {
+        let what = format!("advantages of the tokens of item {index}");
+        same_column(&what, &expected.concat(), &got.concat(), ROUNDING)?;
+    }
+    Ok(())
 }
 
 /// That what a loss returns for the whole batch agrees.

@@ -14,7 +14,7 @@
 //! | [`batch`], [`strategy`] | batches on the host, and how they are made |
 //! | [`report`] | which laws ran, or which one does not hold |
 //! | [`gradient`] | finite differences for any function of a vector |
-//! | [`announce`] | what [`laws!`], [`pairwise_laws!`], [`unpaired_laws!`] and [`listwise_laws!`] run |
+//! | [`announce`] | what [`laws!`], [`pairwise_laws!`], [`unpaired_laws!`], [`listwise_laws!`], [`rollout_laws!`] and [`advantage_laws!`] run |
 //!
 //! This crate knows no loss, and none of the crates whose losses it tests.
 //!
@@ -42,7 +42,8 @@
 //!     let numerator = (losses.clone() * weights.clone()).sum();
 //!     let denominator = weights.clone().sum();
 //!     let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
-//!     Ok(Evaluated { loss: numerator.clone() / divisor, losses, weights, numerator, denominator, logged: vec![] })
+//!     let loss = numerator.clone() / divisor;
+//!     Ok(Evaluated { loss, losses, weights, numerator, denominator, logged: vec![], advantages: None })
 //! }
 //!
 //! let subject = Subject::pairwise("logistic", &logistic)
@@ -83,7 +84,7 @@ pub mod tensors;
 pub use batch::{Batch, Item, Response};
 pub use check::{check, check_all, check_devices, law_names, reduces_to, reduces_to_after};
 pub use loss::{Evaluated, Loss};
-pub use property::Property;
+pub use property::{Divergence, Mean, Property, Ratio};
 pub use report::{Report, Violation};
 pub use subject::{Family, Range, Subject};
 pub use tensors::Tensors;

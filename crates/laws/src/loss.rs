@@ -8,21 +8,22 @@ use std::{
     sync::Once,
 };
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::{
     batch::Batch,
     report::Disagreement,
-    subject::Subject,
+    subject::{Family, Subject},
     tensors::{Layout, Places, Tensors},
 };
 
 /// What a loss returns. `losses` carries the gradient, and `numerator` and `loss` made of it; all else is detached.
 #[derive(Debug, Clone)]
 pub struct Evaluated {
-    /// The loss of each item, `[items]`.
+    /// The loss of each item, `[items]`; of rollouts the sum of each row's tokens, `[rows]`.
     pub losses: Tensor<1>,
-    /// The weight of each item in the mean, 0 for one with an empty response, `[items]`.
+    /// The weight of each item in the mean, 0 for one with an empty response, `[items]`; of rollouts whether a row has a
+    /// scored token, `[rows]`.
     pub weights: Tensor<1>,
     /// The weighted mean of the losses, `[1]`; 0 when no item counts.
     pub loss: Tensor<1>,
@@ -32,6 +33,8 @@ pub struct Evaluated {
     pub denominator: Tensor<1>,
     /// What is reported besides, by name; detached.
     pub logged: Vec<(Cow<'static, str>, Tensor<1>)>,
+    /// Of rollouts, the advantage of each token, `[rows, seq]`, 0 behind the mask; detached.
+    pub advantages: Option<Tensor<2>>,
 }
 
 /// A loss under test; any `Fn(&Tensors) -> Result<Evaluated, String>` is one.
@@ -57,6 +60,8 @@ pub(crate) struct Values {
     pub loss: f64,
     pub numerator: f64,
     pub denominator: f64,
+    /// By item, response and token.
+    pub advantages: Vec<Vec<Vec<f64>>>,
 }
 
 /// Values and the gradient with respect to the policy's log-probabilities.
@@ -132,15 +137,45 @@ fn scalar(name: &str, tensor: &Tensor<1>) -> Result<f64, Disagreement> {
 
 impl Subject<'_> {
     pub(crate) fn tensors(&self, batch: &Batch, layout: &Layout, device: &Device) -> (Tensors, Places) {
-        batch.tensors(self.family.num_responses(), layout, device)
+        match self.family {
+            Family::Rollouts => batch.rollouts(layout, device),
+            _ => batch.tensors(self.family.num_responses(), layout, device),
+        }
     }
 
-    pub(crate) fn evaluate(&self, tensors: &Tensors) -> Result<(Evaluated, Values), Disagreement> {
-        let evaluated = guarded(self.loss, tensors).map_err(|error| Disagreement::new("a loss", error))?;
-        let items = tensors.num_items;
+    /// What the loss makes of `tensors`; of rollouts in the order of the batch, whatever that of the rows is.
+    pub(crate) fn evaluate(&self, tensors: &Tensors, places: &Places) -> Result<(Evaluated, Values), Disagreement> {
+        let mut evaluated = guarded(self.loss, tensors).map_err(|error| Disagreement::new("a loss", error))?;
+        let rows = tensors.policy.dims()[0];
+        let count = if self.family == Family::Rollouts { rows } else { tensors.num_items };
+        if self.family == Family::Rollouts && rows > 0 {
+            // Wrong shapes are reported below.
+            let order =
+                Tensor::<1, Int>::from_data(TensorData::from(places.by_item().as_slice()), &tensors.policy.device());
+            for column in [&mut evaluated.losses, &mut evaluated.weights] {
+                if column.dims() == [rows] {
+                    *column = column.clone().select(0, order.clone());
+                }
+            }
+        }
+        let advantages = match &evaluated.advantages {
+            None => Vec::new(),
+            Some(advantages) if advantages.dims() == tensors.policy.dims() => {
+                let rows = host(advantages);
+                if let Some(value) = places.behind_the_mask(&rows).into_iter().find(|value| *value != 0.0) {
+                    return Err(Disagreement::new("advantages of 0 behind the mask", value.to_string()));
+                }
+                places.scored(&rows)
+            }
+            Some(advantages) => {
+                let expected = format!("`advantages` of shape {:?}", tensors.policy.dims());
+                return Err(Disagreement::new(expected, format!("shape {:?}", advantages.dims())));
+            }
+        };
         let values = Values {
-            losses: vector("losses", &evaluated.losses, items)?,
-            weights: vector("weights", &evaluated.weights, items)?,
+            advantages,
+            losses: vector("losses", &evaluated.losses, count)?,
+            weights: vector("weights", &evaluated.weights, count)?,
             loss: scalar("loss", &evaluated.loss)?,
             numerator: scalar("numerator", &evaluated.numerator)?,
             denominator: scalar("denominator", &evaluated.denominator)?,
@@ -149,8 +184,8 @@ impl Subject<'_> {
     }
 
     pub(crate) fn values(&self, batch: &Batch, layout: &Layout) -> Result<Values, Disagreement> {
-        let (tensors, _) = self.tensors(batch, layout, &self.device());
-        Ok(self.evaluate(&tensors)?.1)
+        let (tensors, places) = self.tensors(batch, layout, &self.device());
+        Ok(self.evaluate(&tensors, &places)?.1)
     }
 
     pub(crate) fn gradient(&self, batch: &Batch, layout: &Layout, target: Target) -> Result<Gradient, Disagreement> {
@@ -167,7 +202,7 @@ impl Subject<'_> {
         let device = device.clone().autodiff();
         let (mut tensors, places) = self.tensors(batch, layout, &device);
         tensors.policy = tensors.policy.require_grad();
-        let (evaluated, values) = self.evaluate(&tensors)?;
+        let (evaluated, values) = self.evaluate(&tensors, &places)?;
         let target = match target {
             Target::Loss => evaluated.loss,
             Target::Numerator => evaluated.numerator,
@@ -182,5 +217,17 @@ impl Subject<'_> {
         let grads = (target + anchor).backward();
         let grad = host(&tensors.policy.grad(&grads).expect("the policy is tracked"));
         Ok(Gradient { values, scored: places.scored(&grad), behind_the_mask: places.behind_the_mask(&grad) })
+    }
+
+    /// The gradient of the loss with respect to a column of tokens, by item, response and token.
+    pub(crate) fn gradient_into(&self, name: &str, batch: &Batch) -> Result<Vec<Vec<Vec<f64>>>, Disagreement> {
+        let (mut tensors, places) = self.tensors(batch, &Layout::default(), &self.device().autodiff());
+        let leaf = tensors.policy.zeros_like().require_grad();
+        if let Some(column) = tensors.tokens.get_mut(name) {
+            *column = column.clone() + leaf.clone();
+        }
+        let (evaluated, _) = self.evaluate(&tensors, &places)?;
+        let grads = (evaluated.loss + leaf.clone().sum() * 0.0).backward();
+        Ok(places.scored(&host(&leaf.grad(&grads).expect("a leaf is tracked"))))
     }
 }

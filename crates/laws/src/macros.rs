@@ -132,6 +132,102 @@ macro_rules! listwise_laws {
     };
 }
 
+/// A test that a `RolloutObjective` of `accordant-objectives` obeys the laws for rollouts: rewards, advantages and loss
+/// together. Written as [`pairwise_laws!`](crate::pairwise_laws) is; columns are those of responses besides `rewards`, and
+/// of their tokens where the range says so (`"values" => Tokens(-1.0, 1.0)`).
+#[macro_export]
+macro_rules! rollout_laws {
+    ($test:ident, $name:expr, $objective:expr, [$($column:expr => $range:expr),* $(,)?], [$($property:expr),* $(,)?]
+        $(, except $law:literal because $reason:literal)* $(,)?) => {
+        #[test]
+        fn $test() {
+            #[allow(unused_imports, reason = "a subject may claim nothing and read nothing")]
+            use $crate::{Property::*, Range::*};
+            let loss = $crate::rollout_loss!($objective);
+            let subject = $crate::Subject::rollouts($name, &loss).on(::burn::tensor::Device::flex());
+            $(let subject = subject.response_column($column, $range);)*
+            $(let subject = subject.declare($property);)*
+            $(let subject = subject.except($law, $reason);)*
+            $crate::announce::assert_laws(&subject);
+        }
+    };
+}
+
+/// A `RolloutObjective` of `accordant-objectives` as a [`Loss`](crate::Loss), for a [`Subject`](crate::Subject) of one's
+/// own: `let loss = rollout_loss!(objective);`, or `rollout_loss!(boxed objective)` for one that was chosen by name.
+#[macro_export]
+macro_rules! rollout_loss {
+    (boxed $objective:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_tokens, $objective, boxed, boxed.as_ref())
+    };
+    ($objective:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_tokens, $objective, objective, &objective)
+    };
+}
+
+/// A test that an `Estimator` of `accordant-objectives` obeys the laws for rollouts, as the loss `Σ −A log π`; written as
+/// [`rollout_laws!`](crate::rollout_laws) is.
+#[macro_export]
+macro_rules! advantage_laws {
+    ($test:ident, $name:expr, $estimator:expr, [$($column:expr => $range:expr),* $(,)?], [$($property:expr),* $(,)?]
+        $(, except $law:literal because $reason:literal)* $(,)?) => {
+        #[test]
+        fn $test() {
+            #[allow(unused_imports, reason = "a subject may claim nothing and read nothing")]
+            use $crate::{Property::*, Range::*};
+            let loss = $crate::advantage_loss!($estimator);
+            let subject = $crate::Subject::advantages($name, &loss).on(::burn::tensor::Device::flex());
+            $(let subject = subject.response_column($column, $range);)*
+            $(let subject = subject.declare($property);)*
+            $(let subject = subject.except($law, $reason);)*
+            $crate::announce::assert_laws(&subject);
+        }
+    };
+}
+
+/// An `Estimator` of `accordant-objectives` as a [`Loss`](crate::Loss), for a [`Subject`](crate::Subject) of one's own:
+/// `let loss = advantage_loss!(estimator);`, or `advantage_loss!(boxed estimator)` for one that was chosen by name.
+#[macro_export]
+macro_rules! advantage_loss {
+    (boxed $estimator:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_estimator, $estimator, boxed, boxed.as_ref())
+    };
+    ($estimator:expr) => {
+        $crate::__rollouts!(::accordant_objectives::rollout::evaluate_estimator, $estimator, estimator, &estimator)
+    };
+}
+
+/// `evaluate` of a method on rollouts, as a [`Loss`](crate::Loss).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rollouts {
+    ($evaluate:path, $value:expr, $name:ident, $method:expr) => {{
+        let $name = $value;
+        move |t: &$crate::Tensors| -> ::std::result::Result<$crate::Evaluated, ::std::string::String> {
+            let output = $evaluate(
+                $method,
+                t.policy.clone(),
+                t.reference.clone(),
+                t.mask.clone(),
+                &t.groups,
+                &t.tokens,
+                &t.response_columns,
+                &t.parts,
+            );
+            let output = output.map_err(|error| ::std::string::ToString::to_string(&error))?;
+            ::std::result::Result::Ok($crate::Evaluated {
+                losses: output.losses,
+                weights: output.weights,
+                loss: output.loss,
+                numerator: output.numerator,
+                denominator: output.denominator,
+                logged: ::std::vec::Vec::new(),
+                advantages: ::std::option::Option::Some(output.advantages),
+            })
+        }
+    }};
+}
+
 /// What the families' `evaluate_tokens` returns, as an [`Evaluated`](crate::Evaluated).
 #[doc(hidden)]
 #[macro_export]
@@ -145,6 +241,7 @@ macro_rules! __evaluated {
             numerator: output.numerator,
             denominator: output.denominator,
             logged: output.logged,
+            advantages: ::std::option::Option::None,
         })
     }};
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{
-    batch::{Batch, Columns, Item, Response},
+    batch::{Batch, Columns, Item, Response, TokenColumns},
     subject::{Column, Family, Range, Subject},
     tensors::{Align, Layout},
 };
@@ -66,6 +66,9 @@ pub fn number(range: Range) -> BoxedStrategy<f64> {
             (0..=16i32).prop_map(move |k| low + (high - low) * f64::from(k) / 16.0).boxed()
         }
         Range::Binary | Range::Id(_) => (0..=high as u32).prop_map(f64::from).boxed(),
+        Range::Coarse(..) => (0..=4i32).prop_map(move |k| low + (high - low) * f64::from(k) / 4.0).boxed(),
+        Range::Tokens(..) => (0..=64i32).prop_map(move |k| low + (high - low) * f64::from(k) / 64.0).boxed(),
+        Range::Logps => realistic_logp().boxed(),
     }
 }
 
@@ -92,16 +95,83 @@ fn response(inputs: &Inputs, side: &[Column]) -> BoxedStrategy<Response> {
                 *token = first;
             }
             let (policy, reference) = tokens.into_iter().unzip();
-            Response { policy, reference, columns }
+            Response { policy, reference, columns, ..Default::default() }
+        })
+        .boxed()
+}
+
+/// What a log-probability differs by from the policy's: a little, now and then not at all or a lot.
+fn drift() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        10 => (-32..=32i32).prop_map(|k| f64::from(k) / 64.0),
+        2 => Just(0.0),
+        1 => select(vec![-3.0, 3.0]),
+    ]
+}
+
+/// One token: the policy, the reference, and a number for each column.
+type Token = (f64, f64, Vec<f64>);
+
+fn token(columns: &[Column], extreme: bool) -> BoxedStrategy<Token> {
+    let numbers: Vec<_> = columns
+        .iter()
+        .map(|(_, range)| match range {
+            Range::Logps if extreme => extreme_logp().boxed(),
+            Range::Logps => drift().boxed(),
+            range => number(*range),
+        })
+        .collect();
+    let logp = || if extreme { extreme_logp().boxed() } else { realistic_logp().boxed() };
+    let drifts: Vec<bool> = columns.iter().map(|(_, range)| *range == Range::Logps && !extreme).collect();
+    (logp(), logp(), numbers)
+        .prop_map(move |(policy, reference, mut numbers)| {
+            for (number, _) in numbers.iter_mut().zip(&drifts).filter(|(_, drifts)| **drifts) {
+                *number = (policy + *number).min(0.0);
+            }
+            (policy, reference, numbers)
+        })
+        .boxed()
+}
+
+/// A sampled response: one in ten has not been learned from yet.
+fn rollout(subject: &Subject, inputs: &Inputs) -> BoxedStrategy<Response> {
+    let tokens = vec(token(&subject.token_columns, false), 1..=inputs.tokens);
+    let tokens = match inputs.empty_responses {
+        true => prop_oneof![8 => tokens, 1 => Just(Vec::new())].boxed(),
+        false => tokens.boxed(),
+    };
+    let first = match inputs.extreme {
+        true => prop_oneof![1 => Just(None), 3 => token(&subject.token_columns, true).prop_map(Some)].boxed(),
+        false => Just(None).boxed(),
+    };
+    let names: Vec<_> = subject.token_columns.iter().map(|(name, _)| *name).collect();
+    (tokens, first, columns(&subject.response_columns), 0..10u8)
+        .prop_map(move |(mut tokens, first, columns, kind)| {
+            if let (Some(first), Some(token)) = (first, tokens.first_mut()) {
+                *token = first;
+            }
+            let policy: Vec<f64> = tokens.iter().map(|(policy, ..)| *policy).collect();
+            let reference = tokens.iter().map(|(_, reference, _)| *reference).collect();
+            let column = |at: usize| tokens.iter().map(|(.., numbers)| numbers[at]).collect();
+            let mut others: TokenColumns = names.iter().enumerate().map(|(at, name)| (*name, column(at))).collect();
+            if kind == 9 {
+                others.entry("old").and_modify(|old| old.clone_from(&policy));
+            }
+            Response { policy, reference, tokens: others, columns }
         })
         .boxed()
 }
 
 fn item(subject: &Subject, inputs: &Inputs) -> BoxedStrategy<Item> {
+    if subject.family == Family::Rollouts {
+        return vec(rollout(subject, inputs), 1..=4)
+            .prop_map(|responses| Item { responses, columns: Columns::new() })
+            .boxed();
+    }
     let count = match subject.family {
         Family::Pairs => 2..=2,
         Family::Singles => 1..=1,
-        Family::Lists => 2..=4,
+        Family::Lists | Family::Rollouts => 2..=4,
     };
     let sides: Vec<_> = subject.columns.iter().chain(&subject.hooks).copied().collect();
     let responses = vec(response(inputs, &subject.response_columns), count);
@@ -209,6 +279,34 @@ mod tests {
         assert!(batches.iter().filter(ragged).count() > 50);
         let tied = |item: &&Item| item.responses[0].columns == item.responses[1].columns;
         assert!(batches.iter().flat_map(|batch| &batch.items).filter(tied).count() > 10);
+    }
+
+    #[test]
+    fn rollouts_are_groups_of_unequal_size_with_ties_near_the_old_policy() {
+        let subject = Subject::rollouts("none", &no_loss).response_column("values", Range::Tokens(-1.0, 1.0));
+        let batches = samples(batches(&subject, &Inputs { extreme: true, ..Inputs::default() }));
+        let items: Vec<&Item> = batches.iter().flat_map(|batch| &batch.items).collect();
+        let some = |what: &dyn Fn(&Item) -> bool| items.iter().filter(|item| what(item)).count();
+        assert!(some(&|item| item.responses.len() == 1) > 50 && some(&|item| item.responses.len() == 4) > 50);
+        let reward = |item: &Item, at: usize| item.responses[at].columns["rewards"];
+        assert!(some(&|item| item.responses.len() > 1 && reward(item, 0) == reward(item, 1)) > 20, "ties");
+        let ratio = |response: &Response, at: usize| response.policy[at] - response.tokens["old"][at];
+        let tokens: Vec<f64> = items
+            .iter()
+            .flat_map(|item| &item.responses)
+            .flat_map(|response| (0..response.len()).map(|at| ratio(response, at)))
+            .collect();
+        let share = |what: &dyn Fn(f64) -> bool| {
+            tokens.iter().filter(|ratio| what(**ratio)).count() as f64 / tokens.len() as f64
+        };
+        assert!(share(&|ratio| ratio == 0.0) > 0.1, "on-policy");
+        assert!(
+            share(&|ratio| ratio.abs() < 0.2) > 0.25 && share(&|ratio| ratio.abs() > 0.2) > 0.25,
+            "around the clip"
+        );
+        assert!(share(&|ratio| ratio > 9e3) > 0.001 && share(&|ratio| ratio < -9e3) > 0.001, "extreme");
+        let as_many = |response: &Response| response.tokens.values().all(|tokens| tokens.len() == response.len());
+        assert!(items.iter().flat_map(|item| &item.responses).all(as_many));
     }
 
     #[test]

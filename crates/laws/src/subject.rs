@@ -13,13 +13,16 @@ pub enum Family {
     Singles,
     /// Two to four responses an item, not the same number in each, and the responses' column `scores`, with ties.
     Lists,
+    /// One to four sampled responses to a prompt, not the same number in each item, with the responses' column `rewards`, in
+    /// which ties are common. Rows are responses, and losses are those of rows.
+    Rollouts,
 }
 
 impl Family {
     /// How many responses an item has at least.
     pub(crate) fn num_responses(self) -> usize {
         match self {
-            Family::Singles => 1,
+            Family::Singles | Family::Rollouts => 1,
             Family::Pairs | Family::Lists => 2,
         }
     }
@@ -38,13 +41,20 @@ pub enum Range {
     Binary,
     /// A whole number below this one.
     Id(u32),
+    /// One of five numbers between two bounds: ties are common.
+    Coarse(f64, f64),
+    /// One number for each token, between two bounds.
+    Tokens(f64, f64),
+    /// One log-probability for each token, mostly near the policy's.
+    Logps,
 }
 
 impl Range {
     /// The least and the largest number.
     pub(crate) fn ends(self) -> (f64, f64) {
         match self {
-            Range::Real(low, high) => (low, high),
+            Range::Real(low, high) | Range::Coarse(low, high) | Range::Tokens(low, high) => (low, high),
+            Range::Logps => (-4.0, 0.0),
             Range::Unit | Range::Binary => (0.0, 1.0),
             Range::NonNegative(high) => (0.0, high),
             Range::Id(count) => (0.0, f64::from(count.saturating_sub(1))),
@@ -64,6 +74,7 @@ pub struct Subject<'a> {
     pub(crate) device: Option<Device>,
     pub(crate) columns: Vec<Column>,
     pub(crate) response_columns: Vec<Column>,
+    pub(crate) token_columns: Vec<Column>,
     pub(crate) hooks: Vec<Column>,
     pub(crate) properties: Vec<Property>,
     pub(crate) exceptions: Vec<(&'static str, &'static str)>,
@@ -78,6 +89,7 @@ impl<'a> Subject<'a> {
             device: None,
             columns: Vec::new(),
             response_columns: Vec::new(),
+            token_columns: Vec::new(),
             hooks: vec![("weights", Range::NonNegative(2.0))],
             properties: Vec::new(),
             exceptions: Vec::new(),
@@ -102,6 +114,22 @@ impl<'a> Subject<'a> {
         Self::new(name, Family::Lists, loss).response_column("scores", Range::Unit)
     }
 
+    /// A loss on rollouts, in the sense of [`Family::Rollouts`], that reads the rewards of responses and, under the name
+    /// `old`, the log-probabilities of their tokens when they were sampled.
+    pub fn rollouts(name: impl Into<String>, loss: &'a dyn Loss) -> Self {
+        let mut subject = Self::new(name, Family::Rollouts, loss);
+        subject.hooks.clear();
+        subject.response_column("rewards", Range::Coarse(-1.0, 1.0)).response_column("old", Range::Logps)
+    }
+
+    /// An estimator of advantages, as the loss `Σ −A log π` of rollouts: whatever holds of that, holds of the advantages.
+    /// Reads the rewards of responses.
+    pub fn advantages(name: impl Into<String>, loss: &'a dyn Loss) -> Self {
+        let mut subject = Self::rollouts(name, loss);
+        subject.token_columns.clear();
+        subject
+    }
+
     /// Runs on this device, which must know f64; on burn's default device without it.
     pub fn on(mut self, device: Device) -> Self {
         self.device = Some(device);
@@ -116,10 +144,14 @@ impl<'a> Subject<'a> {
         self
     }
 
-    /// The loss reads one more number of each response.
+    /// The loss reads one more number of each response, or of each of its tokens where the range says so.
     pub fn response_column(mut self, name: &'static str, range: Range) -> Self {
         self.response_columns.retain(|(known, _)| *known != name);
-        self.response_columns.push((name, range));
+        self.token_columns.retain(|(known, _)| *known != name);
+        match range {
+            Range::Tokens(..) | Range::Logps => self.token_columns.push((name, range)),
+            _ => self.response_columns.push((name, range)),
+        }
         self
     }
 
@@ -147,6 +179,21 @@ impl<'a> Subject<'a> {
 
     pub(crate) fn declares(&self, property: Property) -> bool {
         self.properties.contains(&property)
+    }
+
+    /// Whether a column of tokens carries a gradient.
+    pub(crate) fn learns(&self, column: &str) -> bool {
+        let says = |property: &Property| match property {
+            Property::EntropyBonus(_) => column == "entropies",
+            Property::Learns(name) => column == *name,
+            _ => false,
+        };
+        self.properties.iter().any(says)
+    }
+
+    /// Whether nothing that an item's loss is made of belongs to another item.
+    pub(crate) fn has_independent_items(&self) -> bool {
+        self.family != Family::Rollouts && !self.declares(Property::BatchStatistics)
     }
 
     pub(crate) fn honors(&self, hook: &str) -> bool {

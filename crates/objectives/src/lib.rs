@@ -8,13 +8,14 @@
 //! | [`listwise`] | several responses to one prompt, ranked or scored | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | a preferred and another response to one prompt | [`pairwise::dpo`] |
 //! | [`reward_shaping`] | rewards, of verifiers and judges, on their way to any policy gradient | [`reward_shaping::par`] |
+//! | [`rollout`] | responses that the policy has sampled, with advantages | [`rollout::grpo`] |
 //! | [`supervised`] | demonstrations, or the distributions of a teacher | [`supervised::nll`] |
 //! | [`unpaired`] | single responses, each of them desirable or not | [`unpaired::kto`] |
 //! | [`value`] | a critic's predictions and the returns they are to match | [`value::clipped_value`] |
 //!
 //! Every method is a pure function of log-probabilities with a contract: one loss per item, shapes checked, finite for
 //! every finite input, constants detached. Log-probabilities come from `accordant-ops` ([`accordant_ops::TokenLogps`]),
-//! loops that train on them live in `accordant-train`.
+//! loops that train on them live in `accordant-train`. Only [`reward_shaping`] is about plain numbers on the host.
 //!
 //! # Example
 //! A policy that still equals its reference loses ln 2 on every pair:

@@ -1,4 +1,4 @@
-//! The few formulas that also run on the host, one row at a time, in `f64`: for sampling.
+//! The few formulas that also run on the host, in `f64`: one row at a time for sampling, one number for rewards.
 
 /// `log softmax(logits / temperature)` of one row, in nats; none when it has no probabilities: a NaN or +∞ among the
 /// logits, nothing but −∞, or no logit at all.
@@ -20,9 +20,43 @@ pub fn log_softmax(logits: &[f32], temperature: f64) -> Option<Vec<f64>> {
     (total.is_finite() && total > 0.0).then(|| scaled.into_iter().map(|logit| logit - max - total.ln()).collect())
 }
 
+/// `1 / (1 + exp(-x))`; 0 and 1 far out, NaN of NaN.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::logistic;
+/// assert_eq!((logistic(0.0), logistic(-1e4)), (0.5, 0.0));
+/// ```
+pub fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// `log(1 / (1 + exp(-x)))`, accurate in both tails; never the logarithm of a sigmoid. NaN of NaN.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::log_sigmoid;
+/// assert_eq!((log_sigmoid(0.0), log_sigmoid(-1e4)), (-(2f64.ln()), -1e4));
+/// ```
+pub fn log_sigmoid(x: f64) -> f64 {
+    x.min(0.0) - (-x.abs()).exp().ln_1p()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_logistic_function_and_its_logarithm_are_finite_and_keep_nan() {
+        assert_eq!([-1e4, 0.0, 1e4].map(logistic), [0.0, 0.5, 1.0]);
+        assert_eq!([-1e4, 0.0, 1e4].map(log_sigmoid), [-1e4, -(2f64.ln()), 0.0]);
+        // odds of 3 to 1
+        let x = 3f64.ln();
+        assert!((logistic(x) - 0.75).abs() < 1e-15 && (logistic(-x) - 0.25).abs() < 1e-15);
+        assert!((log_sigmoid(x) - 0.75f64.ln()).abs() < 1e-15 && (log_sigmoid(-x) - 0.25f64.ln()).abs() < 1e-15);
+        assert!((log_sigmoid(40.0) / -(-40f64).exp() - 1.0).abs() < 1e-12, "not 0");
+        assert!(logistic(f64::NAN).is_nan() && log_sigmoid(f64::NAN).is_nan());
+    }
 
     #[test]
     fn a_row_without_probabilities_is_none() {

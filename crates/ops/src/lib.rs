@@ -11,7 +11,7 @@
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
-//! | [`host`] | a softmax on the host, for sampling |
+//! | [`host`] | a softmax and a sigmoid on the host, for sampling and for rewards |
 //! | [`doctor`] | a self-check: can this device be trusted? |
 //!
 //! Start with [`TokenLogps`]. Objectives built on these live in `accordant-objectives`, models in `accordant-lm`.

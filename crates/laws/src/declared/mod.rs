@@ -15,11 +15,13 @@ mod bounds;
 mod mixing;
 mod monotone;
 mod order;
+mod rollouts;
 mod shifts;
 
 /// The laws of all declared properties.
 pub(crate) fn laws<'a>(subject: &Subject) -> Vec<Law<'a>> {
-    subject.properties.iter().filter_map(|property| law(subject, *property)).collect()
+    let laws = |property: &Property| law(subject, *property).into_iter().chain(rollouts::laws(*property));
+    subject.properties.iter().flat_map(laws).collect()
 }
 
 fn law<'a>(subject: &Subject, property: Property) -> Option<Law<'a>> {
@@ -47,6 +49,8 @@ fn law<'a>(subject: &Subject, property: Property) -> Option<Law<'a>> {
         Property::NoHook(name) => refused(name),
         Property::PermutationOfCandidates => order::permutation_of_candidates(),
         Property::TiesSayNothing => order::ties_say_nothing(),
+        // Claims about rollouts; see there.
+        _ => return None,
     })
 }
 
@@ -62,6 +66,8 @@ pub(crate) fn contradiction(subject: &Subject) -> Option<Disagreement> {
             | Property::MarginShifts { .. }
             | Property::MarginShiftsPerToken { .. } => &[Family::Pairs],
             Property::PermutationOfCandidates | Property::TiesSayNothing => &[Family::Lists],
+            Property::ReferenceFree => &[Family::Pairs, Family::Singles, Family::Lists, Family::Rollouts],
+            property if rollouts::is_about(*property) => &[Family::Rollouts],
             _ => &[Family::Pairs, Family::Singles, Family::Lists],
         };
         if !families.contains(&subject.family) {

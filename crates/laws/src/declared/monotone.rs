@@ -17,6 +17,7 @@ fn winner(family: Family, item: &Item) -> Option<usize> {
     match family {
         Family::Pairs | Family::Singles => Some(0),
         Family::Lists => extreme(item, |a, b| a > b),
+        Family::Rollouts => None,
     }
 }
 
@@ -24,6 +25,7 @@ fn loser(family: Family, item: &Item) -> Option<usize> {
     match family {
         Family::Pairs | Family::Singles => Some(1),
         Family::Lists => extreme(item, |a, b| a < b),
+        Family::Rollouts => None,
     }
 }
 

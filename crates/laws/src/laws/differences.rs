@@ -21,7 +21,8 @@ pub(super) fn by_direction<'a>() -> Law<'a> {
         if direction.is_empty() {
             return Ok(Verdict::PutAside);
         }
-        let coefficients: Vec<f64> = point.items.iter().map(|_| random.uniform(0.5, 1.5)).collect();
+        let losses = point.units(subject.family).last().map_or(0, |unit| unit.end);
+        let coefficients: Vec<f64> = (0..losses).map(|_| random.uniform(0.5, 1.5)).collect();
         let samples = samples(subject, &point, &direction)?;
         let mut sure = false;
         for target in [Target::Items(&coefficients), Target::Loss] {
@@ -51,7 +52,7 @@ pub(super) fn by_coordinate<'a>() -> Law<'a> {
     let inputs = Inputs { items: 2..=3, tokens: 3, ..Inputs::default() };
     let law = Law::new("finite differences, token by token", inputs, |subject, case: &Case| {
         let point = off_the_grid(&case.batch, &mut case.random());
-        let ones = vec![1.0; point.items.len()];
+        let ones = vec![1.0; point.units(subject.family).last().map_or(0, |unit| unit.end)];
         let target = Target::Items(&ones);
         let gradient = subject.gradient(&point, &Layout::default(), target)?.flat();
         let mut unsure = 0;

@@ -3,11 +3,12 @@
 use crate::{
     batch::Batch,
     compare::{ROUNDING, close, same_column, same_values},
+    loss::Target,
     property::Property,
     report::Disagreement,
     runner::{Case, Law, Need, Outcome, Verdict},
     strategy::{Hooks, Inputs},
-    subject::{Range, Subject},
+    subject::{Column, Range, Subject},
     tensors::Layout,
 };
 
@@ -24,11 +25,14 @@ pub(super) fn hooks<'a>(subject: &Subject) -> Vec<Law<'a>> {
             }));
         }
     }
-    if subject.honors("weights") && !subject.declares(Property::BatchStatistics) {
+    if subject.honors("weights") && subject.has_independent_items() {
         laws.push(outside_the_losses());
     }
     laws.extend(subject.hooks.iter().chain(&subject.columns).map(|(name, range)| is_read(name, *range)));
-    laws.extend(subject.response_columns.iter().map(|(name, range)| response_column_is_read(name, *range)));
+    let read = |(name, _): &&Column| !subject.declares(Property::Ignores(name));
+    let of_responses = subject.response_columns.iter().filter(read);
+    laws.extend(of_responses.map(|(name, range)| response_column_is_read(name, *range)));
+    laws.extend(subject.token_columns.iter().filter(read).map(|(name, _)| token_column_is_read(name)));
     laws
 }
 
@@ -60,7 +64,7 @@ fn inputs() -> Inputs {
     Inputs { items: 2..=4, empty_responses: false, hooks: Hooks::None, ..Inputs::default() }
 }
 
-/// Another number in a column changes the losses, or their mean, of some batch.
+/// Another number in a column changes the losses, or their mean, or its gradient, of some batch.
 fn is_read<'a>(name: &'static str, range: Range) -> Law<'a> {
     let law = Law::new(format!("`{name}` is read"), inputs(), move |subject: &Subject, case: &Case| {
         let batch = match case.batch.items[0].columns.contains_key(name) {
@@ -89,12 +93,30 @@ fn response_column_is_read<'a>(name: &'static str, range: Range) -> Law<'a> {
     law.needs(Need::One, "a batch in which another number in the column changes the loss")
 }
 
+/// The same for the numbers of a response's tokens.
+fn token_column_is_read<'a>(name: &'static str) -> Law<'a> {
+    let law = Law::new(format!("`{name}` is read"), inputs(), move |subject: &Subject, case: &Case| {
+        let changed = case.batch.map(|_, item| {
+            let column = item.responses[0].tokens.entry(name);
+            column.and_modify(|values| values.iter_mut().for_each(|value| *value -= 0.375));
+        });
+        differs(subject, &case.batch, &changed)
+    });
+    law.needs(Need::One, "a batch in which another number in the column changes the loss")
+}
+
 fn differs(subject: &Subject, batch: &Batch, changed: &Batch) -> Outcome {
     let before = subject.values(batch, &Layout::default())?;
     let after = subject.values(changed, &Layout::default())?;
-    let pairs = before.losses.iter().chain([&before.loss]).zip(after.losses.iter().chain([&after.loss]));
-    let mut pairs = pairs.map(|(a, b)| close(*a, *b, ROUNDING));
-    Ok(if pairs.all(|same| same) { Verdict::PutAside } else { Verdict::Holds })
+    let same = |(a, b): (&f64, &f64)| close(*a, *b, ROUNDING);
+    let mut pairs = before.losses.iter().chain([&before.loss]).zip(after.losses.iter().chain([&after.loss]));
+    if !pairs.all(same) {
+        return Ok(Verdict::Holds);
+    }
+    // There are losses of value 0 whose gradient alone is meant.
+    let before = subject.gradient(batch, &Layout::default(), Target::Loss)?.flat();
+    let after = subject.gradient(changed, &Layout::default(), Target::Loss)?.flat();
+    Ok(if before.iter().zip(&after).all(same) { Verdict::PutAside } else { Verdict::Holds })
 }
 
 /// A hook that the loss does not have is refused.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// That a layout gives what the plain one gives.
-fn same_in(subject: &Subject, case: &Case, layout: &Layout) -> Result<Gradient, Disagreement> {
+pub(super) fn same_in(subject: &Subject, case: &Case, layout: &Layout) -> Result<Gradient, Disagreement> {
     let plain = subject.gradient(&case.batch, &Layout::default(), Target::Loss)?;
     let other = subject.gradient(&case.batch, layout, Target::Loss)?;
     same_gradient(&plain, &other)?;
@@ -47,7 +47,9 @@ pub(super) fn behind_the_mask<'a>() -> Law<'a> {
         let fillers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300];
         let mut random = case.random();
         let (policy_filler, reference_filler) = (fillers[random.below(4)], fillers[random.below(4)]);
-        let layout = Layout { before: 1, after: 1, policy_filler, reference_filler, ..Layout::default() };
+        // Of rollouts between the tokens, too: there may be what a tool has said.
+        let gap = usize::from(subject.family == Family::Rollouts && random.below(2) == 0);
+        let layout = Layout { before: 1, after: 1, gap, policy_filler, reference_filler, ..Layout::default() };
         let what = format!("the policy has {policy_filler:?}, the reference {reference_filler:?} behind the mask");
         let found = same_in(subject, case, &layout).map_err(|found| note(found, &what))?;
         match found.behind_the_mask.iter().all(|gradient| *gradient == 0.0) {
@@ -67,7 +69,8 @@ fn note(found: Disagreement, what: &str) -> Disagreement {
 /// An item that does not count gets gradient exactly 0 and changes nothing for the others, whatever finite value it
 /// holds. Whether a list with an empty candidate counts is a matter of the method: without weights all of its items do.
 pub(super) fn weight_zero<'a>(subject: &Subject) -> Option<Law<'a>> {
-    if subject.family == Family::Lists && !subject.honors("weights") {
+    let by_weight_alone = matches!(subject.family, Family::Lists | Family::Rollouts);
+    if by_weight_alone && !subject.honors("weights") {
         return None;
     }
     let inputs = Inputs { items: 2..=4, hooks: Hooks::Only(&["weights"]), ..Inputs::default() };
@@ -89,7 +92,7 @@ fn weight_zero_holds(subject: &Subject, case: &Case) -> Outcome {
         }
         if empty {
             let response = &mut item.responses[random.below(subject.family.num_responses())];
-            (response.policy, response.reference) = (Vec::new(), Vec::new());
+            response.clear();
         } else {
             item.columns.insert("weights", 0.0);
         }

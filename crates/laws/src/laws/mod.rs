@@ -13,6 +13,7 @@ mod hooks;
 mod masking;
 mod parts;
 mod precision;
+mod rollouts;
 mod shapes;
 
 pub(crate) use hooks::refused;
@@ -21,7 +22,6 @@ pub(crate) use precision::near_f64;
 /// All laws of a subject: those of its family, then those that it declares.
 pub(crate) fn of<'a>(subject: &Subject) -> Vec<Law<'a>> {
     let mut laws = vec![
-        parts::reduction(),
         parts::permutation(),
         masking::padding(),
         masking::masked_columns(),
@@ -42,6 +42,10 @@ pub(crate) fn of<'a>(subject: &Subject) -> Vec<Law<'a>> {
     laws.extend(hooks::hooks(subject));
     if subject.family == Family::Lists {
         laws.push(masking::absent_candidates());
+    }
+    match subject.family {
+        Family::Rollouts => laws.extend(rollouts::laws(subject)),
+        _ => laws.insert(0, parts::reduction()),
     }
     laws.extend(declared::laws(subject));
     laws

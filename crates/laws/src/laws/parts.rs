@@ -56,9 +56,7 @@ fn silent_ties(subject: &Subject, item: &Item) -> bool {
 pub(super) fn nothing_counts<'a>() -> Law<'a> {
     Law::new("nothing counts", Inputs { hooks: Hooks::None, ..Inputs::default() }, |subject, case| {
         let emptied = case.batch.map(|_, item| {
-            for response in &mut item.responses {
-                (response.policy, response.reference) = (Vec::new(), Vec::new());
-            }
+            item.responses.iter_mut().for_each(Response::clear);
         });
         let silent = subject.honors("weights").then(|| (case.batch.with_column("weights", 0.0), "all weights are 0"));
         // Whether a list of empty candidates counts is a matter of the method.
@@ -86,7 +84,7 @@ pub(super) fn permutation<'a>() -> Law<'a> {
         let order = case.random().permutation(case.batch.items.len());
         let whole = subject.gradient(&case.batch, &Layout::default(), Target::Loss)?;
         let permuted = subject.gradient(&case.batch.select(&order), &Layout::default(), Target::Loss)?;
-        if !subject.declares(Property::BatchStatistics) {
+        if subject.has_independent_items() {
             let pick = |column: &[f64]| order.iter().map(|&index| column[index]).collect::<Vec<_>>();
             let (expected, got) = (&whole.values, &permuted.values);
             same_column("permuted losses", &pick(&expected.losses), &got.losses, ROUNDING)?;
@@ -103,12 +101,12 @@ pub(super) fn permutation<'a>() -> Law<'a> {
 /// A batch without items has loss 0 or is refused.
 pub(super) fn no_items<'a>() -> Law<'a> {
     Law::new("no items", Inputs { items: 0..=0, ..Inputs::default() }, |subject, _| {
-        let (tensors, _) = subject.tensors(&Batch::default(), &Layout::default(), &subject.device());
+        let (tensors, places) = subject.tensors(&Batch::default(), &Layout::default(), &subject.device());
         match crate::loss::guarded(subject.loss, &tensors) {
             Err(error) if error.starts_with("a panic") => Err(Disagreement::new("loss 0 or an error", error)),
             Err(_) => Ok(Verdict::Holds),
             Ok(_) => {
-                let (_, values) = subject.evaluate(&tensors)?;
+                let (_, values) = subject.evaluate(&tensors, &places)?;
                 same("loss", 0.0, values.loss, 0.0)?;
                 Ok(Verdict::Holds)
             }
@@ -119,9 +117,9 @@ pub(super) fn no_items<'a>() -> Law<'a> {
 
 /// What holds where no item's loss depends on another item.
 pub(super) fn independent_items<'a>(subject: &Subject) -> Vec<Law<'a>> {
-    match subject.declares(Property::BatchStatistics) {
-        true => Vec::new(),
-        false => vec![batch_size(), micro_batches()],
+    match subject.has_independent_items() {
+        true => vec![batch_size(), micro_batches()],
+        false => Vec::new(),
     }
 }
 

@@ -32,20 +32,24 @@ pub(super) fn precision<'a>() -> Law<'a> {
 /// which kinks like to sit. Losses below f32's normal numbers have fewer digits, or none where a device takes them for 0.
 pub(crate) fn near_f64(subject: &Subject, case: &Case, device: &Device) -> Result<(), Disagreement> {
     let batch = &off_the_grid(&case.batch, &mut case.random()).rounded();
-    let ones = vec![1.0; batch.items.len()];
+    let units = batch.units(subject.family);
+    let ones = vec![1.0; units.last().map_or(0, |unit| unit.end)];
     let exact = subject.gradient(batch, &Layout::default(), Target::Items(&ones))?;
     let layout = Layout { dtype: DType::F32, ..Layout::default() };
     let single = subject.gradient_on(batch, &layout, Target::Items(&ones), device)?;
     for (index, (item, gradients)) in batch.items.iter().zip(&exact.scored).enumerate() {
-        let mut conditioning = exact.values.losses[index].abs();
+        let unit = &units[index];
+        let mut conditioning: f64 = exact.values.losses[unit.clone()].iter().map(|loss| loss.abs()).sum();
         for (response, gradients) in item.responses.iter().zip(gradients) {
-            let inputs = response.policy.iter().zip(&response.reference);
-            let terms = inputs.zip(gradients).map(|((p, r), gradient)| (1.0 + p.abs() + r.abs()) * gradient.abs());
+            let others = |token: usize| response.tokens.values().map(move |column| column[token].abs()).sum::<f64>();
+            let inputs = response.policy.iter().zip(&response.reference).enumerate();
+            let inputs = inputs.map(|(token, (p, r))| 1.0 + p.abs() + r.abs() + others(token));
             // A log-ratio is a sum: each of its terms feels the roundings of all.
-            conditioning += terms.sum::<f64>();
+            conditioning += inputs.zip(gradients).map(|(input, gradient)| input * gradient.abs()).sum::<f64>();
         }
         let bound = ROUNDINGS * f64::from(f32::EPSILON) * conditioning + f64::from(f32::MIN_POSITIVE);
-        let (expected, got) = (exact.values.losses[index], single.values.losses[index]);
+        let total = |values: &[f64]| values[unit.clone()].iter().sum::<f64>();
+        let (expected, got) = (total(&exact.values.losses), total(&single.values.losses));
         let near = (expected - got).abs() <= bound || expected.is_nan();
         if !near {
             let expected = format!("in f32 the loss {expected} of item {index}, to {bound:e}");

@@ -8,7 +8,7 @@ use crate::{
     report::Disagreement,
     runner::{Law, Verdict},
     strategy::{Hooks, Inputs},
-    subject::Subject,
+    subject::{Family, Subject},
     tensors::{Layout, Tensors},
 };
 
@@ -49,7 +49,30 @@ pub(super) fn shapes<'a>(subject: &Subject) -> Vec<Law<'a>> {
                 tensors.response_columns.insert(name, vector(len, &tensors));
                 tensors
             };
-            [1, tensors.num_items, tensors.num_items * tensors.num_responses + 1].map(other).into()
+            let rows = tensors.policy.dims()[0];
+            let lengths = [1, tensors.num_items, tensors.num_items * tensors.num_responses + 1];
+            lengths.into_iter().filter(|len| *len != rows).map(other).collect()
+        }));
+    }
+    for (name, _) in subject.token_columns.iter().copied() {
+        laws.push(law(&format!("shape of `{name}`"), Hooks::Any, move |tensors| {
+            let [rows, seq] = tensors.policy.dims();
+            let other = |(rows, seq): (usize, usize)| {
+                let mut tensors = tensors.clone();
+                let column = Tensor::full([rows, seq], -1.0, (&tensors.policy.device(), tensors.policy.dtype()));
+                tensors.tokens.insert(name, column);
+                tensors
+            };
+            let shapes = [(1, seq), (rows, seq + 1), (rows, 1), (rows + 1, seq)];
+            shapes.into_iter().filter(|shape| *shape != (rows, seq)).map(other).collect()
+        }));
+    }
+    if subject.family == Family::Rollouts {
+        laws.push(law("length of `groups`", Hooks::None, |tensors| {
+            let mut longer = tensors.groups.clone();
+            longer.push(0);
+            let shorter = tensors.groups[1..].to_vec();
+            [longer, shorter].map(|groups| Tensors { groups, ..tensors.clone() }).into()
         }));
     }
     laws
@@ -83,5 +106,11 @@ fn shapes_of(tensors: &Tensors) -> String {
     let columns = tensors.columns.iter().chain(&tensors.response_columns);
     let columns: String = columns.map(|(name, column)| format!(", `{name}` {:?}", column.dims())).collect();
     let (policy, reference, mask) = (tensors.policy.dims(), tensors.reference.dims(), tensors.mask.dims());
-    format!("`policy` {policy:?}, `reference` {reference:?}, `mask` {mask:?}{columns}")
+    let tokens: String =
+        tensors.tokens.iter().map(|(name, column)| format!(", `{name}` {:?}", column.dims())).collect();
+    let groups = match tensors.groups.len() {
+        0 => String::new(),
+        len => format!(", {len} ids of groups"),
+    };
+    format!("`policy` {policy:?}, `reference` {reference:?}, `mask` {mask:?}{tokens}{columns}{groups}")
 }

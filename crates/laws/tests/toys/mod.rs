@@ -3,6 +3,7 @@
 
 pub mod lists;
 pub mod pairs;
+pub mod rollouts;
 pub mod singles;
 
 use accordant_laws::{Evaluated, Subject, Tensors, check, check_all, law_names};
@@ -28,6 +29,9 @@ pub fn check_shapes(tensors: &Tensors, known: &[&str]) -> Result<(), String> {
     };
     expect("reference", &[rows, seq], &tensors.reference.dims())?;
     expect("mask", &[rows, seq], &tensors.mask.dims())?;
+    for (name, column) in &tensors.tokens {
+        expect(name, &[rows, seq], &column.dims())?;
+    }
     for (name, column) in &tensors.columns {
         if !known.contains(name) {
             return Err(format!("`{name}` is no column of this loss"));
@@ -46,7 +50,8 @@ pub fn reduce(losses: Tensor<1>, weights: Tensor<1>) -> Evaluated {
     let numerator = (losses.clone().mask_fill(weights.clone().equal_scalar(0.0), 0.0) * weights.clone()).sum();
     let denominator = weights.clone().sum();
     let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
-    Evaluated { loss: numerator.clone() / divisor, losses, weights, numerator, denominator, logged: Vec::new() }
+    let loss = numerator.clone() / divisor;
+    Evaluated { loss, losses, weights, numerator, denominator, logged: Vec::new(), advantages: None }
 }
 
 /// A wrong loss, the law that is about its mistake, and those that see the consequences on some batch.

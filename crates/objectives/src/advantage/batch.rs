@@ -1,17 +1,28 @@
 //! What an estimator of advantages reads.
 
 use accordant_ops::{
-    check_dtype, check_shape,
+    check_domain, check_dtype, check_shape,
     groups::{GroupStats, Groups},
     kl::{KlOptions, kl_per_token},
     masked::masked_sum,
 };
 use burn::tensor::{Bool, DType, FloatDType, Tensor};
 
+use super::token_rewards::{ENDED, TokenRewardConfig, TokenRewardInput, TokenRewards, token_rewards};
 use crate::{
     Error, Result,
+    rollout::RolloutBatch,
     side::{Column, Columns},
 };
+
+/// A divergence in the reward.
+#[derive(Debug, Clone)]
+struct Pull {
+    kl_coef: f64,
+    options: KlOptions,
+    old: Tensor<2>,
+    reference: Tensor<2>,
+}
 
 /// A whole batch of rollouts with their rewards. All constants.
 ///
@@ -27,9 +38,9 @@ pub struct RewardBatch {
     mask: Tensor<2, Bool>,
     old: Option<Tensor<2>>,
     reference: Option<Tensor<2>>,
-    /// What is subtracted from the reward of each token.
-    penalties: Option<Tensor<2>>,
+    pull: Option<Pull>,
     values: Option<Tensor<2>>,
+    sum_sq_probs: Option<Tensor<2>>,
     columns: Columns,
 }
 
@@ -59,7 +70,7 @@ impl RewardBatch {
         check_shape("groups", &[rows], &[groups.len()])?;
         check_shape("mask", &[rows, mask.dims()[1]], &mask.dims())?;
         for weight in &weights {
-            accordant_ops::check_domain(weight.is_finite(), "weights", "finite", *weight)?;
+            check_domain(weight.is_finite(), "weights", "finite", *weight)?;
         }
         let wide = if rewards.dtype() == DType::F64 { FloatDType::F64 } else { FloatDType::F32 };
         Ok(Self {
@@ -69,8 +80,9 @@ impl RewardBatch {
             mask,
             old: None,
             reference: None,
-            penalties: None,
+            pull: None,
             values: None,
+            sum_sq_probs: None,
             columns: Columns::default(),
         })
     }
@@ -81,17 +93,38 @@ impl RewardBatch {
     /// # Errors
     /// A shape or dtype error naming the argument.
     pub fn with_logps(mut self, old_logps: Tensor<2>, reference: Tensor<2>) -> Result<Self> {
-        self.old = Some(self.tokens("old_logps", old_logps)?);
+        self = self.with_old_logps(old_logps)?;
         self.reference = Some(self.tokens("reference", reference)?);
         Ok(self)
     }
 
-    /// What the critic said of the states before each token, `[rows, seq]`.
+    /// Log-probabilities of the tokens under the policy that sampled, `[rows, seq]`, where there is no reference.
+    ///
+    /// # Errors
+    /// A shape or dtype error naming `old_logps`.
+    pub fn with_old_logps(mut self, old_logps: Tensor<2>) -> Result<Self> {
+        self.old = Some(self.tokens("old_logps", old_logps)?);
+        Ok(self)
+    }
+
+    /// The sum over the vocabulary of the squared probabilities that the policy that sampled gave each token,
+    /// `[rows, seq]` in `(0, 1]`: the exponential of `logsumexp(2 logits) − 2 logsumexp(logits)`.
+    ///
+    /// # Errors
+    /// A shape or dtype error naming `sum_sq_probs`.
+    pub fn with_sum_sq_probs(mut self, sum_sq_probs: Tensor<2>) -> Result<Self> {
+        self.sum_sq_probs = Some(self.tokens("sum_sq_probs", sum_sq_probs)?);
+        Ok(self)
+    }
+
+    /// What the critic said of the states before each token, `[rows, seq]`, and of the state after the last one where it
+    /// has a slot ([`ScoreAt::OnePast`](super::token_rewards::ScoreAt)).
     ///
     /// # Errors
     /// A shape or dtype error naming `values`.
     pub fn with_values(mut self, values: Tensor<2>) -> Result<Self> {
-        self.values = Some(self.tokens("values", values)?);
+        // Not 0 behind the mask: the slot for a score past the end is there.
+        self.values = Some(self.like_tokens("values", values)?);
         Ok(self)
     }
 
@@ -106,20 +139,21 @@ impl RewardBatch {
         Ok(self)
     }
 
-    /// With `kl_coef` times the divergence of each token subtracted from its reward.
+    /// With a divergence in the reward: `kl_coef` times its estimate is to be subtracted from the reward of each token, in
+    /// place of any divergence that was to be before. `kl_coef` is finite and ≥ 0, and 0 asks for none.
     ///
     /// # Errors
-    /// [`Error::MissingReference`] naming `method`.
+    /// A domain error naming `kl_coef` or a clamp; [`Error::MissingReference`] naming `method`.
     pub fn penalized(mut self, method: &'static str, kl_coef: f64, options: &KlOptions) -> Result<Self> {
-        let (Some(old), Some(reference)) = (self.old.clone(), self.reference.clone()) else {
-            return Err(Error::MissingReference { method });
+        check_domain(kl_coef.is_finite() && kl_coef >= 0.0, "kl_coef", "finite and >= 0", kl_coef)?;
+        options.validate()?;
+        self.pull = match (&self.old, &self.reference) {
+            _ if kl_coef == 0.0 => None,
+            (Some(old), Some(reference)) => {
+                Some(Pull { kl_coef, options: *options, old: old.clone(), reference: reference.clone() })
+            }
+            _ => return Err(Error::MissingReference { method }),
         };
-        let kl = kl_per_token(old, reference, options)? * kl_coef;
-        let penalties = kl.mask_fill(self.mask.clone().bool_not(), 0.0);
-        self.penalties = Some(match self.penalties {
-            Some(before) => before + penalties,
-            None => penalties,
-        });
         Ok(self)
     }
 
@@ -160,26 +194,89 @@ impl RewardBatch {
 
     /// The weighted sum of the rewards that a row has, `[rows]`; NaN for one without any.
     pub fn raw_rewards(&self) -> Tensor<1> {
-        let missing = self.rewards.clone().is_nan();
-        let [_, functions] = self.rewards.dims();
-        let weights = Tensor::<1>::from_data(self.weights.as_slice(), (&self.rewards.device(), self.rewards.dtype()));
-        let weighted = self.rewards.clone().mask_fill(missing.clone(), 0.0) * weights.unsqueeze_dim(0);
+        self.weighted_sum(self.rewards.clone())
+    }
+
+    /// The weighted sum of `values`, `[rows, rewards]`, in place of the rewards, of those that are not NaN; NaN for a row
+    /// without any.
+    ///
+    /// # Errors
+    /// A shape error naming `values`.
+    pub fn weighted(&self, values: Tensor<2>) -> Result<Tensor<1>> {
+        check_shape("values", &self.rewards.dims(), &values.dims())?;
+        Ok(self.weighted_sum(values))
+    }
+
+    fn weighted_sum(&self, values: Tensor<2>) -> Tensor<1> {
+        let [rows, functions] = values.dims();
+        if functions == 0 {
+            return Tensor::full([rows], f32::NAN, (&values.device(), values.dtype()));
+        }
+        let missing = values.clone().is_nan();
+        let weights = Tensor::<1>::from_data(self.weights.as_slice(), (&values.device(), values.dtype()));
+        let weighted = values.mask_fill(missing.clone(), 0.0) * weights.unsqueeze_dim(0);
         let none = missing.cast(self.float()).sum_dim(1).equal_scalar(functions as f64).squeeze_dim::<1>(1);
         weighted.sum_dim(1).squeeze_dim::<1>(1).mask_fill(none, f32::NAN)
     }
 
-    /// The reward of each response: [`RewardBatch::raw_rewards`] less the penalties of its tokens, `[rows]`; NaN for one
+    /// The reward of each response: [`RewardBatch::raw_rewards`] less the divergence of its tokens, `[rows]`; NaN for one
     /// without a reward.
+    ///
+    /// # Errors
+    /// None for a batch that was built.
     pub fn rewards(&self) -> Result<Tensor<1>> {
-        Ok(match &self.penalties {
-            Some(penalties) => self.raw_rewards() - masked_sum(penalties.clone(), self.mask.clone())?,
-            None => self.raw_rewards(),
+        self.less_divergence(self.raw_rewards())
+    }
+
+    /// `rewards`, `[rows]`, less the divergence of each row's tokens: for rewards that were changed before it counts.
+    ///
+    /// # Errors
+    /// A shape error naming `rewards`.
+    pub fn less_divergence(&self, rewards: Tensor<1>) -> Result<Tensor<1>> {
+        check_shape("rewards", &[self.len()], &rewards.dims())?;
+        Ok(match self.penalties()? {
+            Some(penalties) => rewards - masked_sum(penalties, self.mask.clone())?,
+            None => rewards,
         })
     }
 
-    /// What is subtracted from the reward of each token, `[rows, seq]`; none without a divergence in the reward.
-    pub fn penalties(&self) -> Option<Tensor<2>> {
-        self.penalties.clone()
+    /// What is to be subtracted from the reward of each token, `[rows, seq]`; none without a divergence in the reward.
+    ///
+    /// # Errors
+    /// None for a batch that was built.
+    pub fn penalties(&self) -> Result<Option<Tensor<2>>> {
+        let Some(Pull { kl_coef, options, old, reference }) = &self.pull else { return Ok(None) };
+        Ok(Some(kl_per_token(old.clone(), reference.clone(), options)? * *kl_coef))
+    }
+
+    /// Whether there is a divergence in the reward.
+    pub fn is_penalized(&self) -> bool {
+        self.pull.is_some()
+    }
+
+    /// The reward of each token by [`token_rewards`](mod@super::token_rewards), of rows that have one. Strength and kind of
+    /// the divergence are the batch's, whatever `config` has; a penalty for a missing end reads the column [`ENDED`].
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] naming `method`; a domain error naming the field of `config`.
+    pub fn token_rewards(&self, config: &TokenRewardConfig, method: &'static str) -> Result<TokenRewards> {
+        let scores = self.raw_rewards().mask_fill(self.is_scored().bool_not(), 0.0);
+        let mut input = TokenRewardInput::new(scores, self.scored_mask()?)?;
+        let mut config = config.clone().with_kl_coef(0.0);
+        if let Some(Pull { kl_coef, options, old, reference }) = &self.pull {
+            input = input.with_logps(old.clone(), reference.clone())?;
+            config = config.with_kl_coef(*kl_coef).with_kl(*options);
+        }
+        if config.missing_eos_penalty.is_some() {
+            input = input.with_ended(self.column(ENDED, method)?.greater_scalar(0.5))?;
+        }
+        token_rewards(&input, &config)
+    }
+
+    /// True at the tokens that the policy produced in rows that have a reward, `[rows, seq]`.
+    pub fn scored_mask(&self) -> Result<Tensor<2, Bool>> {
+        let scored = RolloutBatch::per_token(self.is_scored().cast(self.float()), self.mask.clone())?;
+        Ok(scored.greater_scalar(0.5))
     }
 
     /// Statistics of groups of `values`, `[rows]`, over the rows that have a reward.
@@ -188,6 +285,14 @@ impl RewardBatch {
     /// A shape error naming `values`.
     pub fn stats(&self, values: Tensor<1>) -> Result<GroupStats> {
         Ok(self.groups.masked_stats(values, self.is_scored())?)
+    }
+
+    /// Statistics of `values`, `[rows]`, over all rows that have a reward.
+    ///
+    /// # Errors
+    /// A shape error naming `values`.
+    pub fn stats_of_all(&self, values: Tensor<1>) -> Result<GroupStats> {
+        Ok(Groups::new(&vec![0_u8; self.len()]).masked_stats(values, self.is_scored())?)
     }
 
     /// Statistics of the rewards as they came.
@@ -200,13 +305,31 @@ impl RewardBatch {
         self.mask.clone().cast(self.float()).sum_dim(1).squeeze_dim(1)
     }
 
-    /// Values of the states, `[rows, seq]`.
+    /// Values of the states, `[rows, seq]`; anything behind the mask.
     ///
     /// # Errors
     /// [`Error::MissingColumn`] naming `method`.
     pub fn values(&self, method: &'static str) -> Result<Tensor<2>> {
         let meaning = "what the critic says of the state before each token";
         self.values.clone().ok_or(Error::MissingColumn { method, name: "values", meaning })
+    }
+
+    /// Log-probabilities under the policy that sampled, `[rows, seq]`.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] naming `method`.
+    pub fn old_logps(&self, method: &'static str) -> Result<Tensor<2>> {
+        let meaning = "log-probabilities under the policy that sampled";
+        self.old.clone().ok_or(Error::MissingColumn { method, name: "old_logps", meaning })
+    }
+
+    /// Sums of squared probabilities, `[rows, seq]`; see [`RewardBatch::with_sum_sq_probs`].
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] naming `method`.
+    pub fn sum_sq_probs(&self, method: &'static str) -> Result<Tensor<2>> {
+        let meaning = "the sum over the vocabulary of squared probabilities at each token";
+        self.sum_sq_probs.clone().ok_or(Error::MissingColumn { method, name: "sum_sq_probs", meaning })
     }
 
     /// Side information of each row, `[rows]`.
@@ -226,9 +349,14 @@ impl RewardBatch {
         if self.rewards.dtype() == DType::F64 { FloatDType::F64 } else { FloatDType::F32 }
     }
 
+    /// A number for each token, 0 behind the mask.
     fn tokens(&self, name: &'static str, tensor: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(self.like_tokens(name, tensor)?.mask_fill(self.mask.clone().bool_not(), 0.0))
+    }
+
+    fn like_tokens(&self, name: &'static str, tensor: Tensor<2>) -> Result<Tensor<2>> {
         check_shape(name, &self.mask.dims(), &tensor.dims())?;
         check_dtype(name, self.rewards.dtype(), tensor.dtype())?;
-        Ok(tensor.detach().mask_fill(self.mask.clone().bool_not(), 0.0))
+        Ok(tensor.detach())
     }
 }

@@ -17,9 +17,25 @@ pub trait Estimator: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it reads the policy's log-probabilities and sums of squared probabilities
+    /// ([`RewardBatch::with_sum_sq_probs`]).
+    fn needs_sum_sq_probs(&self) -> bool {
+        false
+    }
+
     /// Whether it makes returns that a critic can be trained on.
     fn makes_returns(&self) -> bool {
         false
+    }
+
+    /// What a constant added to rewards does to its advantages.
+    fn shift(&self) -> Shift {
+        Shift::Counts
+    }
+
+    /// What multiplying all rewards does to its advantages.
+    fn scaling(&self) -> Scaling {
+        Scaling::Other
     }
 
     /// Side information of rows that it reads, all of it required.
@@ -32,6 +48,29 @@ pub trait Estimator: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What it needs and the batch does not have, named.
     fn estimate(&self, batch: &RewardBatch) -> Result<Advantages>;
+}
+
+/// What a constant added to rewards does to advantages, but for rounding. A reward model that was fitted to preferences
+/// is known up to a constant for each prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shift {
+    /// Nothing, even if each group has a constant of its own.
+    IgnoredByGroup,
+    /// Nothing, if all rewards of the batch have the same.
+    Ignored,
+    /// It changes them.
+    Counts,
+}
+
+/// What a factor > 0 on all rewards, without a divergence among them, does to advantages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scaling {
+    /// Nothing, but for the `eps` in a denominator: what a reward is worth is lost.
+    Ignored,
+    /// Advantages have the factor, too.
+    Kept,
+    /// Neither.
+    Other,
 }
 
 /// What an estimator makes. All constants.
@@ -62,24 +101,33 @@ impl Advantages {
     /// A shape error naming `advantages`.
     pub fn of_rows(batch: &RewardBatch, advantages: Tensor<1>) -> Result<Self> {
         accordant_ops::check_shape("advantages", &[batch.len()], &advantages.dims())?;
-        let advantages = advantages.mask_fill(batch.is_scored().bool_not(), 0.0);
         Self::of_tokens(batch, RolloutBatch::per_token(advantages, batch.mask())?)
     }
 
-    /// An advantage for each token, `[rows, seq]`.
+    /// An advantage for each token, `[rows, seq]`; 0 for rows without a reward.
     ///
     /// # Errors
     /// A shape error naming `advantages`.
     pub fn of_tokens(batch: &RewardBatch, advantages: Tensor<2>) -> Result<Self> {
         accordant_ops::check_shape("advantages", &batch.mask().dims(), &advantages.dims())?;
         let groups = batch.raw_stats()?;
-        let off = batch.mask().bool_not();
+        let off = batch.scored_mask()?.bool_not();
         Ok(Self {
             advantages: advantages.detach().mask_fill(off, 0.0),
             returns: None,
             is_constant: groups.is_constant(),
             groups,
         })
+    }
+
+    /// One number for each row, `[rows]`, at each of its tokens, for an objective that tells a row without a number from
+    /// one with 0: it stays NaN.
+    ///
+    /// # Errors
+    /// A shape error naming `values`.
+    pub(crate) fn or_nan(batch: &RewardBatch, values: Tensor<1>) -> Result<Self> {
+        let advantages = RolloutBatch::per_token(values.detach(), batch.mask())?;
+        Ok(Self { advantages: advantages.clone(), ..Self::of_tokens(batch, advantages)? })
     }
 
     /// With what a critic is to be trained on.

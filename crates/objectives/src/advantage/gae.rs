@@ -69,7 +69,7 @@ pub enum Whiten {
 }
 
 impl Whiten {
-    fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         if let Self::GlobalStats { mean, std } = self {
             check_domain(mean.is_finite(), "whiten.mean", "finite", mean)?;
             check_domain(std.is_finite() && std >= 0.0, "whiten.std", "finite and >= 0", std)?;
@@ -78,7 +78,7 @@ impl Whiten {
     }
 
     /// `advantages` are 0 where `mask` is false, and stay so.
-    fn apply(self, advantages: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
+    pub(crate) fn apply(self, advantages: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
         Ok(match self {
             Self::Batch => masked_whiten(advantages, mask, true)?,
             Self::None => advantages,
@@ -277,7 +277,7 @@ pub fn reward_to_go(rewards: Tensor<2>, mask: Tensor<2, Bool>, discount: f64) ->
     Ok(rows.write(returns))
 }
 
-fn check_discount(discount: f64) -> Result<()> {
+pub(super) fn check_discount(discount: f64) -> Result<()> {
     Ok(check_domain((0.0..=1.0).contains(&discount), "discount", "in [0, 1]", discount)?)
 }
 

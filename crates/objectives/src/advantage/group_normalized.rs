@@ -7,11 +7,18 @@
 //! **Checked by:** golden numbers (TRL), hand-worked values, laws of groups.
 //! **Deviations:** equal rewards give exactly 0; a group of one gives 0 as in TRL, where verl gives its reward.
 
-use accordant_ops::{check_domain, groups::Ddof, masked::masked_var_all};
-use burn::{config::Config, tensor::Tensor};
+use accordant_ops::{
+    check_domain,
+    groups::{Ddof, GroupStats, Groups},
+    masked::masked_var_all,
+};
+use burn::{
+    config::Config,
+    tensor::{Bool, Tensor},
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Advantages, Estimator, Method, RewardBatch};
+use super::{Advantages, Estimator, Method, RewardBatch, Scaling, Shift};
 use crate::Result;
 
 /// What centered rewards are divided by.
@@ -75,7 +82,7 @@ impl GroupNormalizedConfig {
 /// ```
 ///
 /// The sum over a group is 0. Invariant to `r → a r + b` with a > 0 for [`Scale::Group`] up to `eps`, to `r + b` for
-/// the others. Equal rewards give exactly 0.
+/// the others, with a `b` for each group unless scaled by the batch. Equal rewards give exactly 0.
 #[doc(alias = "2503.20783")]
 #[doc(alias = "Dr. GRPO")]
 #[doc(alias = "Lite-PPO")]
@@ -91,23 +98,24 @@ pub const METHOD: Method = Method {
     build: |options| Ok(Box::new(options.apply("group_normalized", GroupNormalizedConfig::new())?.init()?)),
 };
 
+/// `(value − mean) / (std + eps)`, `[n]`; 0 for equal values: a spread of nothing but rounding is none, and 0/0 is none
+/// either.
+pub(super) fn standardized(stats: &GroupStats, ddof: Ddof, eps: f64) -> Tensor<1> {
+    (stats.centered() / (stats.std(ddof) + eps)).mask_fill(stats.is_constant(), 0.0)
+}
+
 impl GroupNormalized {
-    /// Advantages of `rewards`, `[rows]`, in the batch's groups; NaN among them must be rows without a reward.
-    pub(super) fn rows(&self, batch: &RewardBatch, rewards: Tensor<1>) -> Result<Tensor<1>> {
-        let stats = batch.stats(rewards.clone())?;
+    /// Advantages of the `rewards` that `kept` has, `[rows]`.
+    pub(super) fn rows(&self, groups: &Groups, rewards: Tensor<1>, kept: Tensor<1, Bool>) -> Result<Tensor<1>> {
+        let stats = groups.masked_stats(rewards.clone(), kept.clone())?;
+        let ddof = if self.config.unbiased { Ddof::One } else { Ddof::Zero };
         let centered = stats.centered();
         let scaled = match self.config.scale {
-            Scale::Group => {
-                let ddof = if self.config.unbiased { Ddof::One } else { Ddof::Zero };
-                centered / (stats.std(ddof) + self.config.eps)
-            }
-            Scale::Batch => {
-                let var = masked_var_all(rewards.clone(), batch.is_scored())?;
-                centered / (var.sqrt() + self.config.eps)
-            }
+            Scale::Group => standardized(&stats, ddof, self.config.eps),
+            Scale::Batch => centered / (masked_var_all(rewards.clone(), kept)?.sqrt() + self.config.eps),
             Scale::None => centered,
         };
-        // A spread of nothing but rounding is none, and 0/0 is none either.
+        // 0/0 for rewards that are all equal.
         let scaled = scaled.mask_fill(stats.is_constant(), 0.0);
         let scaled = match self.config.clip {
             Some(clip) => scaled.clamp(-clip, clip),
@@ -125,7 +133,107 @@ impl Estimator for GroupNormalized {
         "group_normalized"
     }
 
+    fn shift(&self) -> Shift {
+        match self.config.scale {
+            _ if self.config.singleton == Singleton::Raw => Shift::Counts,
+            // The deviation of all rewards sees how far groups are apart.
+            Scale::Batch => Shift::Ignored,
+            Scale::Group | Scale::None => Shift::IgnoredByGroup,
+        }
+    }
+
+    fn scaling(&self) -> Scaling {
+        match self.config.scale {
+            _ if self.config.singleton == Singleton::Raw => Scaling::Other,
+            Scale::Group | Scale::Batch => Scaling::Ignored,
+            Scale::None if self.config.clip.is_none() => Scaling::Kept,
+            Scale::None => Scaling::Other,
+        }
+    }
+
     fn estimate(&self, batch: &RewardBatch) -> Result<Advantages> {
-        Advantages::of_rows(batch, self.rows(batch, batch.rewards()?)?)
+        Advantages::of_rows(batch, self.rows(batch.groups(), batch.rewards()?, batch.is_scored())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advantage::{
+        scan::tests::near,
+        tests::{advantages, responses},
+    };
+
+    fn with(config: GroupNormalizedConfig, batch: &RewardBatch) -> Vec<f64> {
+        advantages(&config.init().unwrap(), batch)
+    }
+
+    #[test]
+    fn the_golden_number_and_both_deviations() {
+        let exact = GroupNormalizedConfig::new().with_eps(0.0);
+        let golden = responses(&[1.0, 0.0, 0.0, 1.0], &[1; 4]);
+        let unit = 0.8660254038;
+        near(&with(exact.clone(), &golden), &[unit, -unit, -unit, unit], 1e-10);
+        near(&with(exact.with_unbiased(false), &golden), &[1.0, -1.0, -1.0, 1.0], 1e-15);
+        let near_one = with(GroupNormalizedConfig::new().with_eps(0.25), &golden);
+        near(&near_one[..1], &[0.5 / ((1.0f64 / 3.0).sqrt() + 0.25)], 1e-15);
+        // Success rate p = 1/4 of four: √((1 − p)/p) √((4 − 1)/4).
+        let rare = with(GroupNormalizedConfig::new().with_eps(0.0), &responses(&[0.0, 1.0, 0.0, 0.0], &[1; 4]));
+        near(&rare[1..2], &[3.0f64.sqrt() * 0.75f64.sqrt()], 1e-15);
+    }
+
+    #[test]
+    fn scaled_by_group_by_batch_and_not_at_all() {
+        let rewards = responses(&[4.0, 0.0, 7.0, 6.0, 3.0, f64::NAN], &[1, 1, 2, 2, 3, 3]);
+        let plain = GroupNormalizedConfig::new().with_eps(0.0);
+        let half = 0.5f64.sqrt();
+        near(&with(plain.clone(), &rewards), &[half, -half, half, -half, 0.0, 0.0], 1e-15);
+        let centered = [2.0, -2.0, 0.5, -0.5, 0.0, 0.0];
+        near(&with(plain.clone().with_scale(Scale::None), &rewards), &centered, 1e-15);
+        // 4, 0, 7, 6, 3: mean 4, Σ deviations² = 16 + 9 + 4 + 1.
+        let std = 7.5f64.sqrt();
+        near(&with(plain.clone().with_scale(Scale::Batch), &rewards), &centered.map(|a| a / std), 1e-15);
+        let shifted = plain.clone().with_scale(Scale::Batch).with_eps(0.5);
+        near(&with(shifted, &rewards), &centered.map(|a| a / (std + 0.5)), 1e-15);
+        near(
+            &with(plain.clone().with_scale(Scale::None).with_clip(Some(0.75)), &rewards)[..3],
+            &[0.75, -0.75, 0.5],
+            1e-15,
+        );
+        let raw = plain.with_scale(Scale::None).with_singleton(Singleton::Raw);
+        near(&with(raw, &rewards), &[2.0, -2.0, 0.5, -0.5, 3.0, 0.0], 1e-15);
+    }
+
+    #[test]
+    fn equal_rewards_give_0_whatever_they_are_divided_by() {
+        let equal = responses(&[0.1 + 0.2, 0.3, 0.3, 1e9, 1e9], &[1, 1, 1, 2, 2]);
+        for scale in [Scale::Group, Scale::Batch, Scale::None] {
+            let got = with(GroupNormalizedConfig::new().with_scale(scale).with_eps(0.0), &equal);
+            assert_eq!(got, [0.0; 5], "{scale:?}");
+        }
+        let all = responses(&[2.0; 3], &[1, 1, 2]);
+        assert_eq!(with(GroupNormalizedConfig::new().with_scale(Scale::Batch).with_eps(0.0), &all), [0.0; 3]);
+    }
+
+    #[test]
+    fn defaults_and_refused_values() {
+        let config = GroupNormalizedConfig::new();
+        let expected = GroupNormalizedConfig {
+            scale: Scale::Group,
+            eps: 1e-6,
+            unbiased: true,
+            clip: None,
+            singleton: Singleton::Zero,
+        };
+        assert_eq!(config, expected);
+        for (config, start) in [
+            (config.clone().with_eps(-1e-9), "`eps`"),
+            (config.clone().with_eps(f64::INFINITY), "`eps`"),
+            (config.clone().with_clip(Some(0.0)), "`clip`"),
+            (config.with_clip(Some(f64::NAN)), "`clip`"),
+        ] {
+            let error = config.init().unwrap_err().to_string();
+            assert!(error.starts_with(start), "{error}");
+        }
     }
 }

@@ -20,7 +20,17 @@ use burn::{
 };
 
 use super::scan::{Reader, Rows};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    side::{Column, Domain},
+};
+
+/// Which responses ended by themselves, with a token that ends them, and were not cut off.
+pub const ENDED: Column = Column {
+    name: "ended",
+    domain: Domain::Binary,
+    meaning: "whether the response ended by itself and was not cut off",
+};
 
 /// Which position of a row gets its score.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
@@ -151,8 +161,8 @@ pub fn token_rewards(input: &TokenRewardInput, config: &TokenRewardConfig) -> Re
             penalty
         }
         (Some(_), None) => {
-            let meaning = "which responses ended by themselves";
-            return Err(Error::MissingColumn { method: "token_rewards", name: "ended", meaning });
+            let Column { name, meaning, .. } = ENDED;
+            return Err(Error::MissingColumn { method: "token_rewards", name, meaning });
         }
     };
 
@@ -189,6 +199,19 @@ fn masked_kl(old: &Tensor<2>, reference: &Tensor<2>, mask: &Tensor<2, Bool>, opt
     Ok(kl_per_token(old, reference, options)?)
 }
 
+pub(super) fn check_reward_clip(clip: Option<(f64, f64)>) -> Result<()> {
+    let Some((low, high)) = clip else { return Ok(()) };
+    check_domain(!low.is_nan(), "reward_clip.0", "a number", low)?;
+    Ok(check_domain(low <= high, "reward_clip.1", "a number >= reward_clip.0", high)?)
+}
+
+/// `rewards` within the bounds; NaN stays NaN.
+pub(super) fn clipped(rewards: Tensor<1>, clip: Option<(f64, f64)>) -> Tensor<1> {
+    let Some((low, high)) = clip else { return rewards };
+    let missing = rewards.clone().is_nan();
+    rewards.clamp(low, high).mask_fill(missing, f32::NAN)
+}
+
 /// Configuration of [`token_rewards`].
 #[derive(Config, Debug, PartialEq)]
 pub struct TokenRewardConfig {
@@ -223,10 +246,7 @@ impl TokenRewardConfig {
         if let Some(penalty) = self.missing_eos_penalty {
             check_domain(holds(penalty), "missing_eos_penalty", "finite and >= 0", penalty)?;
         }
-        if let Some((low, high)) = self.reward_clip {
-            check_domain(!low.is_nan(), "reward_clip.0", "a number", low)?;
-            check_domain(low <= high, "reward_clip.1", "a number >= reward_clip.0", high)?;
-        }
+        check_reward_clip(self.reward_clip)?;
         Ok(self.kl.validate()?)
     }
 }

@@ -214,7 +214,7 @@ mod tests {
             let output = evaluate_tokens(&SteerLm, policy, reference, mask, valid, t.num_responses, columns, responses);
             let TokensOutput { losses, weights, loss, numerator, denominator, logged } =
                 output.map_err(|error| error.to_string())?;
-            Ok(Evaluated { losses, weights, loss, numerator, denominator, logged })
+            Ok(Evaluated { losses, weights, loss, numerator, denominator, logged, advantages: None })
         })
         .on(burn::tensor::Device::flex())
         .response_column("proposal_logps", Range::Real(-8.0, -1.0))

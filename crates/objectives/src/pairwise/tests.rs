@@ -89,6 +89,7 @@ pub(crate) fn evaluated(
         numerator: output.numerator,
         denominator: output.denominator,
         logged: output.logged,
+        advantages: None,
     })
 }
 

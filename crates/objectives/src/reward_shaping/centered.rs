@@ -1,7 +1,8 @@
 //! Rewards less those of reference responses, plain or bounded by tanh or arctan.
 //!
 //! **Paper:** Reward Shaping to Mitigate Reward Hacking in RLHF (2025), 2502.18770, where these are compared with PAR.
-//! **Use when:** the reward of a reference response is at hand; see [`super::par`] for the form that the paper recommends.
+//! **Use when:** the reward of a reference response is at hand; see [`super::par`] for the form that the paper
+//! recommends.
 //! **Checked by:** hand-worked values, properties under proptest.
 //! **Deviations:** none: with several references, the mean of the function over them, as in the authors' code.
 
@@ -15,8 +16,8 @@ use accordant_ops::check_domain;
 /// r'_i = r_i − (1/M) Σ_j r_ref_j
 /// ```
 ///
-/// `rewards`: of responses to one prompt. `references`: the rewards of M reference responses to it, at least one of them
-/// present; missing ones are left out. A missing reward stays NaN.
+/// `rewards`: of responses to one prompt. `references`: the rewards of M reference responses to it, at least one of
+/// them present; missing ones are left out. A missing reward stays NaN.
 ///
 /// # Errors
 /// A domain error naming `rewards` or `references` for infinite ones, or `references` when none is present.

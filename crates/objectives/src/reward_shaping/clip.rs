@@ -35,7 +35,8 @@ use crate::{Moments, Result};
 pub fn clipped_rewards(rewards: &[f64], moments: &Moments) -> Result<Vec<f64>> {
     check_rewards("rewards", rewards)?;
     let Some((mean, std)) = seen(moments) else { return Ok(rewards.to_vec()) };
-    // `max` and `min` would make a number of a missing reward, and `clamp` panics where a state of NaN gives the bounds.
+    // `max` and `min` would make a number of a missing reward, and `clamp` panics where a state of NaN gives the
+    // bounds.
     let clipped = |&reward: &f64| match reward {
         low if low < mean - std => mean - std,
         high if high > mean + std => mean + std,

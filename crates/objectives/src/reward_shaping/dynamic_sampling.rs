@@ -2,10 +2,10 @@
 //!
 //! **Paper:** DAPO: An Open-Source LLM Reinforcement Learning System at Scale (2025), 2503.14476, section 3.2.
 //! **Use when:** many prompts are solved always or never: their advantages are 0, and batches shrink silently.
-//! **Checked by:** hand-worked groups, [`GroupStats::is_constant`](accordant_ops::groups::GroupStats::is_constant) under
-//! proptest.
-//! **Deviations:** equality is that of the advantages of this library, to 1e-8 of the mean; the paper's is an accuracy of
-//! exactly 0 or 1.
+//! **Checked by:** hand-worked groups, [`GroupStats::is_constant`](accordant_ops::groups::GroupStats::is_constant)
+//! under proptest.
+//! **Deviations:** equality is that of the advantages of this library, to 1e-8 of the mean; the paper's is an accuracy
+//! of exactly 0 or 1.
 
 use accordant_ops::groups::{CONSTANT_SPREAD, Groups};
 
@@ -25,8 +25,8 @@ pub struct DynamicSample {
 /// smallest.
 ///
 /// `rewards`: one for each item of `groups`, as the verifier gave them: shaped by length ([`super::overlong`]), a group
-/// that always succeeds looks uneven. Missing rewards are left out; a group with one present reward or none is dropped. An
-/// item whose own reward is missing stays with its group: its advantage is 0.
+/// that always succeeds looks uneven. Missing rewards are left out; a group with one present reward or none is dropped.
+/// An item whose own reward is missing stays with its group: its advantage is 0.
 ///
 /// `dropped_groups.len()` over the number of groups is what is logged as `frac_zero_std_groups`.
 ///
@@ -90,7 +90,7 @@ mod tests {
     fn rounding_is_not_a_difference() {
         let keeps = |rewards: [f64; 2]| dynamic_sampling(&Groups::new(&[0, 0]), &rewards).unwrap().keep[0];
         assert!(!keeps([0.1 + 0.2, 0.3]) && !keeps([1e9, 1e9 + 1.0]) && !keeps([-1e9, -1e9 + 1.0]));
-        assert!(keeps([0.0, 2e-8]) && keeps([1e9, 1e9 + 100.0]) && keeps([-1e9, -1e9 + 100.0]));
+        assert!(keeps([0.0, 1e-8]) && keeps([1e9, 1e9 + 100.0]) && keeps([-1e9, -1e9 + 100.0]));
     }
 
     #[test]

@@ -32,7 +32,6 @@ const MIN_VARIANCE: f64 = 1e-8;
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "2502.18770")]
-#[doc(alias = "reward whitening")]
 pub fn mean_std_rewards(rewards: &[f64], moments: &Moments) -> Result<Vec<f64>> {
     check_rewards("rewards", rewards)?;
     let (mean, std) = seen(moments).unwrap_or((0.0, 1.0));

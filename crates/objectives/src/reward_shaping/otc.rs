@@ -6,9 +6,9 @@
 //! **Deviations:** none known; the formulas are the published ones, not read in code. Where the paper writes
 //! `sin(f π / (2n))` with `f = 2nm/(m + n)`, this is `sin(π m/(m + n))`, the same number.
 //!
-//! Two rewards for tools: [`ppo_tool_rewards`] for a single response to each prompt, [`group_tool_rewards`] for groups, with
-//! the fewest calls that solved the prompt ([`fewest_calls`]) as the optimum. Either is multiplied by correctness, so that a
-//! wrong answer gets 0 however few its calls.
+//! Two rewards for tools: [`ppo_tool_rewards`] for a single response to each prompt, [`group_tool_rewards`] for groups,
+//! with the fewest calls that solved the prompt ([`fewest_calls`]) as the optimum. Either is multiplied by correctness,
+//! so that a wrong answer gets 0 however few its calls.
 
 use core::f64::consts::PI;
 
@@ -24,8 +24,8 @@ use crate::Result;
 /// r_tool = cos(m π / (2m + c))
 /// ```
 ///
-/// `calls` (m): tool calls of each response. `smoothing` (c): finite and > 0; the largest number of turns in the paper. 1
-/// without a call, falling with each, towards 0.
+/// `calls` (m): tool calls of each response. `smoothing` (c): finite and > 0; the largest number of turns in the paper.
+/// 1 without a call, falling with each, towards 0.
 ///
 /// # Errors
 /// A domain error naming `smoothing`.
@@ -58,9 +58,9 @@ fn ppo_tool_reward(calls: f64, smoothing: f64) -> f64 {
 ///          sin(π m / (m + n))      n > 0
 /// ```
 ///
-/// `calls` (m): tool calls of each response. `optima` (n): the fewest calls that solve its prompt, of [`fewest_calls`] or
-/// remembered from earlier rounds; a response to a prompt that nothing solved has none and gets 0. `smoothing` (c): finite
-/// and > 0. 1 at `m = n`, falling on both sides.
+/// `calls` (m): tool calls of each response. `optima` (n): the fewest calls that solve its prompt, of [`fewest_calls`]
+/// or remembered from earlier rounds; a response to a prompt that nothing solved has none and gets 0. `smoothing` (c):
+/// finite and > 0. 1 at `m = n`, falling on both sides.
 ///
 /// # Errors
 /// A shape error naming `optima`; a domain error naming `smoothing`.
@@ -86,8 +86,8 @@ pub fn group_tool_rewards(calls: &[usize], optima: &[Option<usize>], smoothing: 
     Ok(calls.iter().zip(optima).map(reward).collect())
 }
 
-/// The fewest calls among the correct responses of each item's group, one entry for each item; none where no response is
-/// correct. A missing verdict (NaN) is not a correct one.
+/// The fewest calls among the correct responses of each item's group, one entry for each item; none where no response
+/// is correct. A missing verdict (NaN) is not a correct one.
 ///
 /// # Errors
 /// A shape error naming `calls` or `verdicts`; a domain error naming `verdicts` unless each is 0, 1 or NaN.

@@ -17,8 +17,8 @@ use crate::Result;
 /// p_i = − f · min(max(n_i − (L_max − L_buf), 0), L_buf) / L_buf        (eq. 13)
 /// ```
 ///
-/// `lengths` (n): generated tokens. `max_len` (L_max): the limit at which responses are cut off. `buffer_len` (L_buf): in
-/// how many tokens before it the penalty rises from 0 to `penalty` (f), in `1..=max_len`. `penalty`: finite and ≥ 0.
+/// `lengths` (n): generated tokens. `max_len` (L_max): the limit at which responses are cut off. `buffer_len` (L_buf):
+/// in how many tokens before it the penalty rises from 0 to `penalty` (f), in `1..=max_len`. `penalty`: finite and ≥ 0.
 ///
 /// # Errors
 /// A domain error naming `buffer_len` or `penalty`.
@@ -46,7 +46,8 @@ pub fn overlong_penalties(lengths: &[usize], max_len: usize, buffer_len: usize, 
 pub struct OverlongConfig {
     /// The limit at which responses are cut off, in tokens; L_max in the paper, 20480 there.
     pub max_len: usize,
-    /// In how many tokens before the limit the penalty rises, in `1..=max_len`; L_cache in the paper. 4096: the paper's.
+    /// In how many tokens before the limit the penalty rises, in `1..=max_len`; L_cache in the paper. 4096: the
+    /// paper's.
     #[config(default = 4096)]
     pub buffer_len: usize,
     /// The largest penalty, finite and ≥ 0, in the reward's unit. 1: the paper's, whose rewards are ±1.

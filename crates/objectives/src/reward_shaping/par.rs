@@ -1,18 +1,16 @@
 //! Preference As Reward (PAR): how likely a response beats reference responses.
 //!
 //! **Paper:** Reward Shaping to Mitigate Reward Hacking in RLHF (2025), 2502.18770.
-//! **Use when:** rewards are scores of a Bradley–Terry reward model: shaped, they are bounded, grow fast at first and slowly
-//! then, and say the same whatever constant the model adds to all responses of a prompt.
+//! **Use when:** rewards are scores of a Bradley–Terry reward model: shaped, they are bounded, grow fast at first and
+//! slowly then, and say the same whatever constant the model adds to all responses of a prompt.
 //! **Checked by:** hand-worked values, properties under proptest.
-//! **Deviations:** a prompt without references is an error; the authors' code passes its rewards on unshaped. The paper's
-//! code has slope 1 and, as an ablation, 2 and 3 on a plain sigmoid.
+//! **Deviations:** a prompt without references is an error; the authors' code passes its rewards on unshaped. The
+//! paper's code has slope 1 and, as an ablation, 2 and 3 on a plain sigmoid.
 
+use accordant_ops::host;
 use burn::config::Config;
 
-use super::{
-    centered::mean_over_references,
-    values::{check_positive, logistic},
-};
+use super::{centered::mean_over_references, values::check_positive};
 use crate::Result;
 
 /// PAR of responses to one prompt.
@@ -21,10 +19,10 @@ use crate::Result;
 /// r'_i = (1/M) Σ_j σ(k (r_i − r_ref_j))
 /// ```
 ///
-/// `rewards`: of any number of responses. `references`: the M rewards of reference responses (of the SFT model) to the same
-/// prompt; the paper uses up to 10 and finds 1 enough. `slope` (k): finite and > 0. The result is in `[0, 1]`, rises with
-/// the reward, is ½ for a reward that equals all references, and stays as it is when a constant is added to all rewards of
-/// the prompt, references included. Missing references are left out; a missing reward stays NaN.
+/// `rewards`: of any number of responses. `references`: the M rewards of reference responses (of the SFT model) to the
+/// same prompt; the paper uses up to 10 and finds 1 enough. `slope` (k): finite and > 0. The result is in `[0, 1]`,
+/// rises with the reward, is ½ for a reward that equals all references, and stays as it is when a constant is added to
+/// all rewards of the prompt, references included. Missing references are left out; a missing reward stays NaN.
 ///
 /// # Errors
 /// A domain error naming `rewards` or `references` for infinite ones, `references` when none is present, or `slope`.
@@ -42,10 +40,11 @@ use crate::Result;
 #[doc(alias = "Preference As Reward")]
 pub fn par_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Vec<f64>> {
     check_positive("slope", slope)?;
-    mean_over_references(rewards, references, |gap| logistic(slope * gap))
+    mean_over_references(rewards, references, |gap| host::logistic(slope * gap))
 }
 
-/// Sigmoids about the mean of the references: one sigmoid where [`par_rewards`] averages M, the same with one reference.
+/// Sigmoids about the mean of the references: one sigmoid where [`par_rewards`] averages M, the same with one
+/// reference.
 ///
 /// ```text
 /// r'_i = σ(k (r_i − (1/M) Σ_j r_ref_j))
@@ -66,14 +65,14 @@ pub fn par_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Ve
 pub fn centered_sigmoid_rewards(rewards: &[f64], references: &[f64], slope: f64) -> Result<Vec<f64>> {
     check_positive("slope", slope)?;
     let shaped = mean_over_references(rewards, references, |gap| gap)?;
-    Ok(shaped.into_iter().map(|gap| logistic(slope * gap)).collect())
+    Ok(shaped.into_iter().map(|gap| host::logistic(slope * gap)).collect())
 }
 
 /// Configuration of [`Par`].
 #[derive(Config, Debug, PartialEq)]
 pub struct ParConfig {
-    /// How steep the sigmoid is, finite and > 0, in one over the reward's unit; k in the paper. 1: the paper's, at which
-    /// shaped rewards are the probabilities of a Bradley–Terry model.
+    /// How steep the sigmoid is, finite and > 0, in one over the reward's unit; k in the paper. 1: the paper's, at
+    /// which shaped rewards are the probabilities of a Bradley–Terry model.
     #[config(default = 1.0)]
     pub slope: f64,
 }

@@ -3,8 +3,8 @@
 //! **Paper:** Every Question Has Its Own Value: Reinforcement Learning with Explicit Human Values (2025), 2510.20187.
 //! **Use when:** questions have known shares of the total marks.
 //! **Checked by:** hand-worked values, properties under proptest.
-//! **Deviations:** none known; the formula is the published one, not read in code. Estimators that divide by the standard
-//! deviation of a prompt's group (GRPO) take the factor out again: use RLOO, Dr. GRPO or REINFORCE++.
+//! **Deviations:** none known; the formula is the published one, not read in code. Estimators that divide by the
+//! standard deviation of a prompt's group (GRPO) take the factor out again: use RLOO, Dr. GRPO or REINFORCE++.
 
 use burn::config::Config;
 
@@ -17,9 +17,10 @@ use crate::Result;
 /// r = s(x) 1[correct],   s(x) = 1 + min(α v(x), 1)
 /// ```
 ///
-/// `verdicts`: 1 for a correct answer, 0 for another, NaN for a missing verdict, which stays NaN. `values` (v): the share
-/// of the total marks that the question of each answer has, in `[0, 1]`; NaN makes the reward missing. `gain` (α): finite
-/// and ≥ 0. A right answer gets 1 to 2, never falling in its question's value; with value 0 this is plain correctness.
+/// `verdicts`: 1 for a correct answer, 0 for another, NaN for a missing verdict, which stays NaN. `values` (v): the
+/// share of the total marks that the question of each answer has, in `[0, 1]`; NaN makes the reward missing. `gain`
+/// (α): finite and ≥ 0. A right answer gets 1 to 2, never falling in its question's value; with value 0 this is plain
+/// correctness.
 ///
 /// # Errors
 /// A shape error naming `values`; a domain error naming `verdicts`, `values` or `gain`.
@@ -45,8 +46,8 @@ pub fn rlev_rewards(verdicts: &[f64], values: &[f64], gain: f64) -> Result<Vec<f
 /// Configuration of [`Rlev`].
 #[derive(Config, Debug, PartialEq)]
 pub struct RlevConfig {
-    /// How much a value counts, finite and ≥ 0; α in the paper. 10: the paper's, which doubles the reward from a tenth of
-    /// the total marks on.
+    /// How much a value counts, finite and ≥ 0; α in the paper. 10: the paper's, which doubles the reward from a tenth
+    /// of the total marks on.
     #[config(default = 10.0)]
     pub gain: f64,
 }

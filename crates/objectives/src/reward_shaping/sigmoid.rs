@@ -5,7 +5,9 @@
 //! **Checked by:** hand-worked values, equality with PAR about a reference of 0.
 //! **Deviations:** none.
 
-use super::values::{check_positive, check_rewards, logistic};
+use accordant_ops::host;
+
+use super::values::{check_positive, check_rewards};
 use crate::Result;
 
 /// Uncentered sigmoids.
@@ -31,7 +33,7 @@ use crate::Result;
 pub fn sigmoid_rewards(rewards: &[f64], slope: f64) -> Result<Vec<f64>> {
     check_positive("slope", slope)?;
     check_rewards("rewards", rewards)?;
-    Ok(rewards.iter().map(|reward| logistic(slope * reward)).collect())
+    Ok(rewards.iter().map(|reward| host::logistic(slope * reward)).collect())
 }
 
 #[cfg(test)]

@@ -76,11 +76,6 @@ pub(super) fn present_of(values: &[f64], items: &[usize]) -> Vec<f64> {
     present(&items.iter().map(|&item| values[item]).collect::<Vec<_>>())
 }
 
-/// `1 / (1 + exp(−x))`
-pub(super) fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -133,11 +128,5 @@ pub(super) mod tests {
         assert_eq!(members(&groups), [vec![0, 2, 3], vec![1]]);
         assert_eq!(present_of(&[5.0, 6.0, f64::NAN, 8.0], &[0, 2, 3]), [5.0, 8.0]);
         assert_eq!(members(&Groups::new::<u8>(&[])), Vec::<Vec<usize>>::new());
-    }
-
-    #[test]
-    fn the_logistic_function_stays_finite() {
-        assert_eq!((logistic(-1e4), logistic(0.0), logistic(1e4)), (0.0, 0.5, 1.0));
-        assert!((logistic(3f64.ln()) - 0.75).abs() < 1e-15);
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use accordant_ops::{TokenLogps, check_domain, check_dtype, check_shape, groups::Groups};
 use burn::{
     config::Config,
-    tensor::{Bool, FloatDType, Tensor},
+    tensor::{Bool, FloatDType, Shape, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
     side::{Column, Columns},
+    value::ValueBatch,
 };
 
 /// How tokens were drawn from the logits, hence what the log-probabilities of a sampler mean.
@@ -52,19 +53,6 @@ impl Totals {
     }
 }
 
-/// Values of the states, for a critic that is trained beside the policy. All `[rows, seq]`.
-#[derive(Debug, Clone)]
-pub struct CriticValues {
-    /// What the critic says now; carries the gradient.
-    pub values: Tensor<2>,
-    /// What it said when the rollouts were made; a constant.
-    pub old_values: Tensor<2>,
-    /// What it shall say; constants.
-    pub returns: Tensor<2>,
-    /// True where a value counts: the scored tokens, or one more per row with a score past the end.
-    pub mask: Tensor<2, Bool>,
-}
-
 /// Sampled responses with the advantages of their tokens, or some of their rows.
 ///
 /// Everything but the policy's log-probabilities, the entropies and the critic's values is a constant, and everything is
@@ -79,7 +67,7 @@ pub struct RolloutBatch {
     reference: Option<Tensor<2>>,
     behavior: Option<Tensor<2>>,
     entropies: Option<Tensor<2>>,
-    critic: Option<CriticValues>,
+    critic: Option<ValueBatch>,
     groups: Option<Groups>,
     columns: Columns,
     totals: Option<Totals>,
@@ -124,7 +112,8 @@ impl RolloutBatch {
     pub fn per_token(values: Tensor<1>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
         let [rows, seq] = mask.dims();
         check_shape("values", &[rows], &values.dims())?;
-        Ok(values.unsqueeze_dim::<2>(1).expand([rows, seq]).mask_fill(mask.bool_not(), 0.0))
+        // A `Shape`: burn takes a 0 in an array for a mistake and panics.
+        Ok(values.unsqueeze_dim::<2>(1).expand(Shape::new([rows, seq])).mask_fill(mask.bool_not(), 0.0))
     }
 
     /// Log-probabilities under the policy as it was when the update began, `[rows, seq]`.
@@ -168,25 +157,14 @@ impl RolloutBatch {
         Ok(self)
     }
 
-    /// The critic's values, for objectives with a value loss.
+    /// What the critic predicts and should, for objectives with a value loss.
     ///
     /// # Errors
-    /// A shape or dtype error naming the field.
-    pub fn with_critic(mut self, critic: CriticValues) -> Result<Self> {
-        let CriticValues { values, old_values, returns, mask } = critic;
-        check_shape("mask", &self.policy.dims(), &mask.dims())?;
-        let off = mask.clone().bool_not();
-        let check = |name, tensor: Tensor<2>| -> Result<Tensor<2>> {
-            check_shape(name, &self.policy.dims(), &tensor.dims())?;
-            check_dtype(name, self.policy.dtype(), tensor.dtype())?;
-            Ok(tensor.mask_fill(off.clone(), 0.0))
-        };
-        self.critic = Some(CriticValues {
-            values: check("values", values)?,
-            old_values: check("old_values", old_values)?.detach(),
-            returns: check("returns", returns)?.detach(),
-            mask,
-        });
+    /// A shape or dtype error naming `critic`.
+    pub fn with_critic(mut self, critic: ValueBatch) -> Result<Self> {
+        check_shape("critic", &self.policy.dims(), &critic.mask().dims())?;
+        check_dtype("critic", self.policy.dtype(), critic.values().dtype())?;
+        self.critic = Some(critic);
         Ok(self)
     }
 
@@ -241,7 +219,7 @@ impl RolloutBatch {
     pub fn keep_rows(mut self, keep: Tensor<1, Bool>) -> Result<Self> {
         let [rows, seq] = self.policy.dims();
         check_shape("keep", &[rows], &keep.dims())?;
-        let keep = keep.unsqueeze_dim::<2>(1).expand([rows, seq]);
+        let keep = keep.unsqueeze_dim::<2>(1).expand(Shape::new([rows, seq]));
         let off = keep.clone().bool_not();
         let fill = |tensor: &mut Tensor<2>| *tensor = tensor.clone().mask_fill(off.clone(), 0.0);
         [&mut self.policy, &mut self.advantages].into_iter().for_each(fill);
@@ -249,10 +227,7 @@ impl RolloutBatch {
             .into_iter()
             .flatten()
             .for_each(fill);
-        if let Some(critic) = &mut self.critic {
-            [&mut critic.values, &mut critic.old_values, &mut critic.returns].into_iter().for_each(fill);
-            critic.mask = critic.mask.clone().bool_and(keep.clone());
-        }
+        self.critic = self.critic.map(|critic| critic.keep(keep.clone()));
         self.mask = self.mask.bool_and(keep);
         Ok(self)
     }
@@ -280,6 +255,27 @@ impl RolloutBatch {
     /// Advantages of the tokens, `[rows, seq]`; 0 behind the mask.
     pub fn advantages(&self) -> Tensor<2> {
         self.advantages.clone()
+    }
+
+    /// The advantage that the tokens of a row have in common, `[rows]`, exactly; the largest where they differ, and 0
+    /// without a token.
+    pub(super) fn row_advantages(&self) -> Tensor<1> {
+        let off = self.mask.clone().bool_not();
+        if off.dims()[1] == 0 {
+            return self.advantages.clone().sum_dim(1).squeeze_dim(1);
+        }
+        let largest = self.advantages.clone().mask_fill(off.clone(), f32::NEG_INFINITY).max_dim(1);
+        largest.mask_fill(off.all_dim(1), 0.0).squeeze_dim(1)
+    }
+
+    /// Without the rows that have an advantage which is not known, NaN: none of their tokens counts in anything.
+    pub(super) fn with_known_advantages(&self) -> Result<Self> {
+        let [rows, seq] = self.advantages.dims();
+        let known = match seq {
+            0 => Tensor::full([rows], true, &self.mask.device()),
+            _ => self.advantages.clone().is_nan().any_dim(1).bool_not().squeeze_dim(1),
+        };
+        self.clone().keep_rows(known)
     }
 
     /// Log-probabilities under the policy that sampled, `[rows, seq]`, a constant: this one's without `old_logps`.
@@ -325,12 +321,12 @@ impl RolloutBatch {
         self.entropies.clone()
     }
 
-    /// The critic's values.
+    /// What the critic predicts and should.
     ///
     /// # Errors
     /// [`Error::MissingColumn`] naming `method`.
-    pub fn critic(&self, method: &'static str) -> Result<&CriticValues> {
-        let meaning = "values of the states, with the old ones and the returns";
+    pub fn critic(&self, method: &'static str) -> Result<&ValueBatch> {
+        let meaning = "what the critic predicts, and the returns";
         self.critic.as_ref().ok_or(Error::MissingColumn { method, name: "critic", meaning })
     }
 
@@ -369,5 +365,156 @@ impl RolloutBatch {
         check_shape(name, &self.policy.dims(), &tensor.dims())?;
         check_dtype(name, self.policy.dtype(), tensor.dtype())?;
         Ok(tensor.mask_fill(self.mask.clone().bool_not(), 0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::tests::{close, host, mask, matrix};
+
+    fn batch() -> RolloutBatch {
+        let policy =
+            TokenLogps::new(matrix([[-1.0, -2.0], [-3.0, -4.0]]), mask([[true, true], [true, false]])).unwrap();
+        RolloutBatch::new(policy, matrix([[1.0, 2.0], [3.0, f64::NAN]])).unwrap()
+    }
+
+    #[test]
+    fn what_is_behind_the_mask_becomes_0() {
+        let same = Sampling::new();
+        let dirty = || matrix([[-1.0, -2.0], [-3.0, f64::NAN]]);
+        let batch = batch()
+            .with_old(dirty())
+            .unwrap()
+            .with_reference(dirty())
+            .unwrap()
+            .with_behavior(dirty(), &same, &same)
+            .unwrap()
+            .with_entropies(dirty())
+            .unwrap();
+        let clean = [-1.0, -2.0, -3.0, 0.0];
+        for tensor in [
+            batch.policy(),
+            batch.old(),
+            batch.reference("test").unwrap(),
+            batch.behavior(),
+            batch.entropies("test").unwrap(),
+        ] {
+            assert_eq!(host(tensor), clean);
+        }
+        assert_eq!(host(batch.advantages()), [1.0, 2.0, 3.0, 0.0]);
+        assert_eq!((batch.len(), batch.is_empty(), batch.has_behavior()), (2, false, true));
+    }
+
+    #[test]
+    fn a_missing_old_policy_is_this_one_and_a_missing_sampler_the_old_one() {
+        assert_eq!(host(batch().old()), host(batch().policy()));
+        let old = batch().with_old(matrix([[-5.0, -5.0], [-5.0, -5.0]])).unwrap();
+        assert_eq!(host(old.behavior()), [-5.0, -5.0, -5.0, 0.0]);
+        assert!(!old.has_behavior());
+        for (error, name) in [
+            (batch().entropies("test").unwrap_err(), "entropies"),
+            (batch().groups("test").unwrap_err(), "groups"),
+            (batch().critic("test").unwrap_err(), "critic"),
+        ] {
+            assert!(error.to_string().starts_with(&format!("`test` needs `{name}`")), "{error}");
+        }
+        assert!(matches!(batch().reference("test"), Err(Error::MissingReference { method: "test" })));
+    }
+
+    #[test]
+    fn a_sampler_with_another_distribution_is_refused() {
+        let scored = Sampling::new();
+        assert_eq!((scored.temperature, scored.top_p, scored.top_k), (1.0, None, None));
+        for sampled in [scored.with_temperature(0.7), scored.with_top_p(Some(0.9)), scored.with_top_k(Some(50))] {
+            let error = batch().with_behavior(matrix([[0.0; 2]; 2]), &sampled, &scored).unwrap_err();
+            assert!(matches!(error, Error::Sampling { .. }));
+            assert!(error.to_string().ends_with("their ratio is no importance weight"), "{error}");
+            assert!(batch().with_behavior(matrix([[0.0; 2]; 2]), &sampled, &sampled).is_ok());
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_kept_count_in_nothing() {
+        let ones = || matrix([[1.0, 1.0], [1.0, 1.0]]);
+        let critic = ValueBatch::new(ones(), ones(), mask([[true, true], [true, true]])).unwrap();
+        let critic = critic.with_old_values(ones()).unwrap();
+        let same = Sampling::new();
+        let full = batch()
+            .with_old(ones())
+            .unwrap()
+            .with_reference(ones())
+            .unwrap()
+            .with_behavior(ones(), &same, &same)
+            .unwrap()
+            .with_entropies(ones())
+            .unwrap()
+            .with_critic(critic)
+            .unwrap();
+        let keep = Tensor::<1, Bool>::from_bool(burn::tensor::TensorData::from([false, true]), &full.policy.device());
+        let kept = full.clone().keep_rows(keep.clone()).unwrap();
+        assert_eq!(host(kept.mask().float()), [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(host(kept.policy()), [0.0, 0.0, -3.0, 0.0]);
+        assert_eq!(host(kept.advantages()), [0.0, 0.0, 3.0, 0.0]);
+        for tensor in [kept.old(), kept.reference("test").unwrap(), kept.behavior(), kept.entropies("test").unwrap()] {
+            assert_eq!(host(tensor), [0.0, 0.0, 1.0, 0.0]);
+        }
+        let critic = kept.critic("test").unwrap();
+        assert_eq!(host(critic.mask().clone().float()), [0.0, 0.0, 1.0, 1.0]);
+        for tensor in [critic.values(), critic.old_values().unwrap(), critic.returns()] {
+            assert_eq!(host(tensor), [0.0, 0.0, 1.0, 1.0]);
+        }
+        let error = full.keep_rows(keep.slice(0..1)).unwrap_err().to_string();
+        assert_eq!(error, "`keep`: expected shape [2], got [1]");
+    }
+
+    #[test]
+    fn shapes_and_dtypes_are_checked_by_name() {
+        let (short, same) = (|| matrix([[1.0, 1.0]]), Sampling::new());
+        let error = |result: Result<RolloutBatch>, name: &str| {
+            let error = result.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{name}`")), "{error}");
+        };
+        error(batch().with_old(short()), "old_logps");
+        error(batch().with_reference(short()), "reference");
+        error(batch().with_behavior(short(), &same, &same), "behavior");
+        error(batch().with_entropies(short()), "entropies");
+        error(batch().with_groups(Groups::new(&[1])), "groups");
+        let narrow = matrix([[1.0; 2]; 2]).cast(FloatDType::F32);
+        error(batch().with_old(narrow), "old_logps");
+        let totals = |value| {
+            let mut totals = Totals::default();
+            totals.add("policy", value);
+            batch().with_totals(totals)
+        };
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            error(totals(bad), "totals");
+        }
+        assert!(totals(0.0).is_ok());
+        let column = Column { name: "some", domain: crate::Domain::Real, meaning: "numbers" };
+        let row = |values: &[f64]| Tensor::<1>::from_data(values, (&batch().policy.device(), batch().policy.dtype()));
+        error(batch().with_column(column, row(&[1.0])), "some");
+        let with = batch().with_column(column, row(&[1.0, 2.0])).unwrap();
+        assert_eq!(host(with.column(column, "test").unwrap()), [1.0, 2.0]);
+        assert!(batch().column(column, "test").unwrap_err().to_string().starts_with("`test` needs `some` (numbers)"));
+    }
+
+    #[test]
+    fn totals_add_up_by_name() {
+        let (mut one, mut other) = (Totals::default(), Totals::default());
+        one.add("policy", 2.0);
+        one.add("policy", 1.0);
+        other.add("policy", 4.0);
+        other.add("entropy", 5.0);
+        one.merge(&other);
+        assert_eq!((one.get("policy"), one.get("entropy"), one.get("sft")), (Some(7.0), Some(5.0), None));
+    }
+
+    #[test]
+    fn one_number_for_each_row_stands_at_its_tokens() {
+        let row = Tensor::<1>::from_data([2.0f64, 3.0], (&batch().policy.device(), batch().policy.dtype()));
+        close(&host(RolloutBatch::per_token(row.clone(), batch().mask()).unwrap()), &[2.0, 2.0, 3.0, 0.0], 0.0);
+        let error = RolloutBatch::per_token(row.slice(0..1), batch().mask()).unwrap_err().to_string();
+        assert_eq!(error, "`values`: expected shape [2], got [1]");
     }
 }

@@ -100,3 +100,101 @@ pub(super) fn off_policy_rows(batch: &RolloutBatch, threshold: f64) -> Result<Te
     let far = RolloutBatch::per_token(drift, batch.mask())?.greater_scalar(threshold);
     Ok(far.bool_and(batch.advantages().lower_scalar(0.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TokenLogps;
+    use crate::rollout::{
+        Sampling,
+        tests::{close, host, mask, matrix},
+    };
+
+    /// Rows of log-ratios to the sampler: (0.5, −1, behind) and (1.5, behind, behind).
+    fn batch() -> RolloutBatch {
+        let policy = TokenLogps::new(
+            matrix([[-7.0, -7.0, -7.0], [-7.0, -7.0, -7.0]]),
+            mask([[true, true, false], [true, false, false]]),
+        );
+        let old = matrix([[-1.0, -2.0, f64::NAN], [-3.0, f64::NAN, 1.0]]);
+        let behavior = matrix([[-1.5, -1.0, 4.0], [-4.5, 4.0, f64::NAN]]);
+        let advantages = matrix([[-1.0, -1.0, 0.0], [1.0, 0.0, 0.0]]);
+        let same = Sampling::new();
+        RolloutBatch::new(policy.unwrap(), advantages)
+            .unwrap()
+            .with_old(old)
+            .unwrap()
+            .with_behavior(behavior, &same, &same)
+            .unwrap()
+    }
+
+    /// The weights of the three scored tokens.
+    fn weights(correction: Correction) -> Vec<f64> {
+        correction.validate().unwrap();
+        let all = host(correction.weights(&batch()).unwrap());
+        vec![all[0], all[1], all[3]]
+    }
+
+    #[test]
+    fn weights_of_tokens_responses_and_means_are_truncated_or_dropped() {
+        use MismatchLevel::*;
+        use OutOfBounds::*;
+        let e = f64::exp;
+        for (level, free) in [
+            (Token, [e(0.5), e(-1.0), e(1.5)]),
+            (Sequence, [e(-0.5), e(-0.5), e(1.5)]),
+            (Geometric, [e(-0.25), e(-0.25), e(1.5)]),
+        ] {
+            close(&weights(Correction::new(level, Truncate).with_max(f64::INFINITY)), &free, 1e-14);
+            close(&weights(Correction::new(level, Truncate).with_max(1.2)), &free.map(|weight| weight.min(1.2)), 1e-14);
+            let dropped = free.map(|weight| if (0.5..=1.2).contains(&weight) { weight } else { 0.0 });
+            close(&weights(Correction::new(level, Drop).with_max(1.2).with_min(0.5)), &dropped, 1e-14);
+            let low = free.map(|weight| if weight <= 1.2 { weight } else { 0.0 });
+            close(&weights(Correction::new(level, Drop).with_max(1.2)), &low, 1e-14);
+        }
+        let defaults = Correction::new(Token, Drop);
+        assert_eq!((defaults.max, defaults.min), (2.0, 0.0));
+    }
+
+    #[test]
+    fn weights_are_finite_however_far_the_sampler_is() {
+        let mut batch = batch();
+        let same = Sampling::new();
+        batch = batch.with_behavior(matrix([[-1e4, 1e4, 0.0], [-1e4, 0.0, 0.0]]), &same, &same).unwrap();
+        for level in [MismatchLevel::Token, MismatchLevel::Sequence, MismatchLevel::Geometric] {
+            let correction = Correction::new(level, OutOfBounds::Truncate).with_max(f64::INFINITY);
+            assert!(host(correction.weights(&batch).unwrap()).iter().all(|weight| weight.is_finite()));
+        }
+    }
+
+    #[test]
+    fn a_batch_without_the_samplers_word_and_settings_out_of_bounds_are_refused() {
+        let policy = TokenLogps::new(matrix([[-1.0]]), mask([[true]])).unwrap();
+        let bare = RolloutBatch::new(policy, matrix([[1.0]])).unwrap();
+        let correction = Correction::new(MismatchLevel::Token, OutOfBounds::Drop);
+        let error = correction.weights(&bare).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`correction` needs `behavior` (log-probabilities that the sampler reported), and the batch has none"
+        );
+        for (max, min, expected) in [
+            (0.0, 0.0, "`max`: expected > 0, got 0"),
+            (f64::NAN, 0.0, "`max`: expected > 0, got NaN"),
+            (2.0, -1.0, "`min`: expected in [0, max), got -1"),
+            (2.0, 2.0, "`min`: expected in [0, max), got 2"),
+            (2.0, f64::NAN, "`min`: expected in [0, max), got NaN"),
+        ] {
+            assert_eq!(correction.with_max(max).with_min(min).validate().unwrap_err().to_string(), expected);
+        }
+        let error = Correction::new(MismatchLevel::Token, OutOfBounds::Truncate).with_min(0.5).validate().unwrap_err();
+        assert_eq!(error.to_string(), "`min` with truncation: only dropping has a lower bound");
+    }
+
+    #[test]
+    fn rows_far_from_the_sampler_are_told_where_the_advantage_is_negative() {
+        // Mean of log π_sampler − log π: (5.5 + 6) / 2 and 2.5, and only the first row has a negative advantage.
+        let far = |threshold| host(off_policy_rows(&batch(), threshold).unwrap().float());
+        assert_eq!(far(5.74), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(far(5.76), [0.0; 6]);
+    }
+}

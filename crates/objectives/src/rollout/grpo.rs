@@ -76,3 +76,43 @@ pub const METHOD: Method = Method {
     title: "Group Relative Policy Optimization",
     build: |options| Ok(Box::new(options.apply("grpo", GrpoConfig::new())?.init()?)),
 };
+
+#[cfg(test)]
+mod tests {
+    use accordant_laws::{Divergence, Mean, Ratio};
+
+    use super::*;
+
+    accordant_laws::rollout_laws!(
+        grpo_obeys_the_laws,
+        "grpo",
+        GrpoConfig::new().init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            Averages(Mean::Responses),
+            OnPolicy { factor: 1.0, value: true },
+            Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+            ZeroSumGroups,
+            GroupsApart,
+            RewardShiftInvariant,
+            // What `eps` costs the smallest deviation there is.
+            RewardScaleInvariant(2e-5),
+            IncreasingInReward,
+        ],
+    );
+
+    accordant_laws::rollout_laws!(
+        grpo_with_a_divergence_obeys_the_laws,
+        "grpo with a divergence",
+        GrpoConfig::new().with_clip_high(0.28).with_kl_coef(0.04).init().unwrap(),
+        [],
+        [
+            Averages(Mean::Responses),
+            OnPolicy { factor: 1.0, value: true },
+            Clips { low: 0.2, high: 0.28, ratio: Ratio::Token },
+            KlInLoss { kl_coef: 0.04, estimator: Divergence::K3 },
+            ZeroSumGroups,
+        ],
+    );
+}

@@ -18,6 +18,23 @@
 //! A preset is a file that names a point; what makes no sense is refused by `init` with the reason, what is odd is in
 //! [`PolicyGradient::warnings`].
 //!
+//! | preset | differs from GRPO in |
+//! |---|---|
+//! | [`bnpo`] | the mean over tokens of the batch |
+//! | [`cispo`] | weights that are clipped and gradients that never end |
+//! | [`dapo`] | a higher upper bound, and the mean over tokens of the step |
+//! | [`dr_grpo`] | no division by deviations and lengths |
+//! | [`gmpo`] | the geometric mean of a response's ratios |
+//! | [`gspo`], [`gspo_token`] | the ratio of a response |
+//! | [`lite_ppo`] | the deviation of the batch, and the mean over tokens |
+//! | [`luspo`] | the ratio of a response, and the sum over its tokens |
+//! | [`sapo`] | a soft gate in place of the clip |
+//! | [`trust_region`] | a penalty for leaving the old policy in place of the clip |
+//! | [`vespo`] | smooth weights of responses, for stale rollouts |
+//!
+//! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
+//! responses to a prompt with each other.
+//!
 //! # Micro-batches and devices
 //! Advantages are those of the whole batch, whatever part of it an update sees. A mean over a step has the denominators
 //! of the step: sum [`RolloutObjective::totals`] over its parts, hand them to each with [`RolloutBatch::with_totals`],
@@ -31,19 +48,37 @@ use crate::{
     side::Column,
 };
 
+pub mod a2po;
 pub mod batch;
+pub mod bnpo;
+pub mod cispo;
 pub mod correction;
+pub mod dapo;
+pub mod dr_grpo;
+pub mod gmpo;
 pub mod grpo;
+pub mod gspo;
+pub mod gspo_token;
+pub mod lite_ppo;
+pub mod luspo;
 pub mod output;
 pub mod policy_gradient;
+pub mod ppo;
 pub mod ratio;
+pub mod sapo;
 pub mod surrogate;
+pub mod tokens;
+pub mod trpa;
+pub mod trust_region;
+pub mod vapo;
+pub mod vespo;
 
-pub use batch::{CriticValues, RolloutBatch, Sampling, Totals};
+pub use batch::{RolloutBatch, Sampling, Totals};
 pub use correction::{Correction, MismatchLevel, OutOfBounds};
 pub use output::{Diagnostics, RolloutOutput};
 pub use policy_gradient::{EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig};
 pub use ratio::RatioLevel;
+pub use tokens::{RolloutTokens, evaluate_estimator, evaluate_tokens};
 
 /// A loss on rollouts. A method is a value: built from its configuration, it holds valid settings and no state.
 pub trait RolloutObjective: std::fmt::Debug + Send + Sync {
@@ -57,6 +92,11 @@ pub trait RolloutObjective: std::fmt::Debug + Send + Sync {
 
     /// Whether it reads values of the states, so that there must be a critic.
     fn needs_values(&self) -> bool {
+        false
+    }
+
+    /// Whether its advantages read [`RewardBatch::with_sum_sq_probs`].
+    fn needs_sum_sq_probs(&self) -> bool {
         false
     }
 
@@ -153,3 +193,5 @@ pub fn entropy_threshold(entropies: &[f64], share: f64) -> Result<f64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;

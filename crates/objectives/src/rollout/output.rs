@@ -43,11 +43,13 @@ struct Term {
     name: &'static str,
     numerator: Tensor<1>,
     denominator: Tensor<1>,
+    /// Whether the denominator is that of the whole step already.
+    is_global: bool,
 }
 
 impl RolloutOutput {
     /// Token losses, and the terms of the loss by name, with the factor of each; the first is what the token losses were
-    /// reduced to. Where the batch has [`Totals`], terms are divided by those.
+    /// reduced to. Where the batch has [`Totals`], terms are divided by those, unless their denominator is global already.
     ///
     /// # Errors
     /// A shape error naming `losses`; [`crate::Error::MissingTotal`] for a term that the totals lack.
@@ -60,10 +62,13 @@ impl RolloutOutput {
                 name,
                 numerator: reduced.numerator.clone().detach(),
                 denominator: reduced.denominator.clone(),
+                is_global: reduced.is_global,
             });
             let reduced = match batch.totals() {
-                Some(totals) => reduced.over(totals.get(name).ok_or(Error::MissingTotal { name })?)?,
-                None => reduced,
+                Some(totals) if !reduced.is_global => {
+                    reduced.over(totals.get(name).ok_or(Error::MissingTotal { name })?)?
+                }
+                _ => reduced,
             };
             let reduced = if factor == 1.0 { reduced } else { reduced.scaled(factor) };
             sum = Some(match sum {
@@ -105,14 +110,12 @@ impl RolloutOutput {
         self.ratios.as_ref().map(|ratios| ratios.log_ratios.clone())
     }
 
-    /// What the means of this batch are divided by.
+    /// What the means of this batch are divided by; nothing for a denominator that all parts have in common.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        let read = self
-            .terms
-            .iter()
-            .fold(Transaction::default(), |read, term| read.register(term.denominator.clone().inner()));
-        for (term, data) in self.terms.iter().zip(read.execute()) {
+        let terms = || self.terms.iter().filter(|term| !term.is_global);
+        let read = terms().fold(Transaction::default(), |read, term| read.register(term.denominator.clone().inner()));
+        for (term, data) in terms().zip(read.execute()) {
             totals.add(term.name, numbers(data)[0]);
         }
         totals
@@ -211,7 +214,8 @@ impl Diagnostics {
         let tokens = self.ratio_max > 0.0;
         let off = (self.ratio_max - 1.0).abs().max((self.ratio_min - 1.0).abs());
         // Written so that NaN is off, too.
-        if tokens && !(off <= tolerance) {
+        let is_within = off <= tolerance;
+        if tokens && !is_within {
             return Err(Error::OffPolicy { min: self.ratio_min, max: self.ratio_max, tolerance });
         }
         Ok(())

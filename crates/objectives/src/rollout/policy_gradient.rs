@@ -22,6 +22,7 @@ use crate::{
     Error, Result,
     advantage::{Advantages, Estimator, RewardBatch},
     side::Column,
+    value::ValueObjective,
 };
 
 /// Where the divergence from the reference is applied. The two are different algorithms, and there is no third variant
@@ -176,14 +177,14 @@ impl PolicyGradientConfig {
             }
         }
         surrogate.check(self.ratio, self.aggregation)?;
-        Ok(PolicyGradient { name, config: self.clone(), estimator, surrogate: surrogate.into() })
+        Ok(PolicyGradient { name, config: self.clone(), estimator, surrogate: surrogate.into(), critic: None })
     }
 }
 
 /// A policy gradient method as a point of the grid.
 ///
 /// ```text
-/// loss = aggregate( f(ρ, A) · keep · w + kl_coef k ) − entropy_coef H + sft_weight NLL
+/// loss = aggregate( f(ρ, A) · keep · w + kl_coef k ) − entropy_coef H + value_coef V + sft_weight NLL
 /// ```
 ///
 /// with `f` of the surrogate, `ρ` at the level of the ratio, `A` of the estimator, `keep` the masks of uncertain tokens
@@ -198,9 +199,25 @@ pub struct PolicyGradient {
     config: PolicyGradientConfig,
     estimator: Box<dyn Estimator>,
     surrogate: Arc<dyn Surrogate>,
+    critic: Option<(f64, Box<dyn ValueObjective>)>,
 }
 
 impl PolicyGradient {
+    /// With `value_coef` times the mean of a value loss beside the policy's: the critic is trained by the same sum, in
+    /// parameters of its own or in those of the policy.
+    ///
+    /// # Errors
+    /// A domain error unless `value_coef` is finite and > 0; [`Error::Combination`] for an estimator without returns.
+    pub fn with_critic(mut self, value_coef: f64, value: impl ValueObjective + 'static) -> Result<Self> {
+        check_domain(value_coef.is_finite() && value_coef > 0.0, "value_coef", "finite and > 0", value_coef)?;
+        if !self.estimator.makes_returns() {
+            let reason = "the estimator makes no returns to train it on";
+            return Err(Error::Combination { what: "a critic", reason });
+        }
+        self.critic = Some((value_coef, Box::new(value)));
+        Ok(self)
+    }
+
     /// The point of the grid that this is.
     pub fn config(&self) -> &PolicyGradientConfig {
         &self.config
@@ -223,6 +240,9 @@ impl PolicyGradient {
         if self.config.ratio.is_shared() && self.config.ratio != RatioLevel::SequenceToken && by_tokens {
             warnings.push("a ratio of whole responses, aggregated by tokens, weighs responses by their length");
         }
+        if self.surrogate.is_of_rows() && by_tokens {
+            warnings.push("a loss of whole responses, aggregated by tokens, weighs responses by their length");
+        }
         warnings
     }
 
@@ -235,15 +255,7 @@ impl PolicyGradient {
     /// The loss of each token, `[rows, seq]`, and the log-ratios it is made of.
     fn token_losses(&self, batch: &RolloutBatch, learned: Tensor<2, Bool>) -> Result<(Tensor<2>, Tensor<2>)> {
         let log_ratios = self.config.ratio.log_ratios(batch, self.config.log_ratio_clamp, self.name)?;
-        let tokens = Tokens {
-            logps: batch.policy(),
-            log_ratios: log_ratios.clone(),
-            token_log_ratios: batch.policy() - batch.old(),
-            mismatch: batch.old().detach() - batch.behavior().detach(),
-            advantages: batch.advantages(),
-            mask: batch.mask(),
-            learned: learned.clone(),
-        };
+        let tokens = Tokens::new(batch, log_ratios.clone(), learned.clone());
         let mut losses = self.surrogate.losses(&tokens)?;
         if let Some(threshold) = self.config.off_policy_threshold {
             losses = losses.mask_fill(off_policy_rows(batch, threshold)?, 0.0);
@@ -283,6 +295,10 @@ impl PolicyGradient {
             let success = RolloutBatch::per_token(success, batch.mask())?.greater_scalar(0.5);
             terms.push(("sft", self.config.sft_weight, mean(-batch.policy(), success)?));
         }
+        if let Some((value_coef, value)) = &self.critic {
+            let output = value.forward(batch.critic(self.name)?)?;
+            terms.push(("value", *value_coef, output.reduce(Aggregation::TokenMean)?));
+        }
         Ok(terms)
     }
 }
@@ -297,7 +313,11 @@ impl RolloutObjective for PolicyGradient {
     }
 
     fn needs_values(&self) -> bool {
-        self.estimator.needs_values()
+        self.estimator.needs_values() || self.critic.is_some()
+    }
+
+    fn needs_sum_sq_probs(&self) -> bool {
+        self.estimator.needs_sum_sq_probs()
     }
 
     fn needs_entropies(&self) -> bool {
@@ -332,3 +352,6 @@ impl RolloutObjective for PolicyGradient {
         RolloutOutput::new(batch, losses, terms)?.with_ratios(log_ratios, self.config.ratio, self.surrogate.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

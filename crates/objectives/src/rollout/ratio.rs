@@ -64,3 +64,90 @@ impl RatioLevel {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use accordant_ops::groups::Groups;
+
+    use super::*;
+    use crate::rollout::tests::{close, host, mask, matrix};
+
+    const LEVELS: [RatioLevel; 5] = [
+        RatioLevel::Token,
+        RatioLevel::Sequence,
+        RatioLevel::SequenceToken,
+        RatioLevel::SequenceSum,
+        RatioLevel::Group,
+    ];
+
+    /// Log-ratios (0.1, −0.05, 0.2), (0.6) and none; the first and the last row answer one prompt.
+    fn run(level: RatioLevel, clamp: Option<f64>, scale: f64) -> (Vec<f64>, Vec<f64>) {
+        let none = f64::NAN;
+        let ratios = [[0.1, -0.05, 0.2], [0.6, none, none], [none; 3]];
+        let policy = matrix(ratios.map(|row| row.map(|ratio| ratio * scale - 1.0))).require_grad();
+        let mask = mask([[true; 3], [true, false, false], [false; 3]]);
+        let batch = RolloutBatch::new(TokenLogps::new(policy.clone(), mask).unwrap(), matrix([[0.0; 3]; 3])).unwrap();
+        let batch = batch.with_old(matrix([[-1.0; 3]; 3])).unwrap().with_groups(Groups::new(&[5, 6, 5])).unwrap();
+        let log_ratios = level.log_ratios(&batch, clamp, "test").unwrap();
+        let grads = log_ratios.clone().exp().sum().backward();
+        (host(log_ratios), host(policy.grad(&grads).unwrap()))
+    }
+
+    #[test]
+    fn a_ratio_is_taken_of_tokens_responses_or_groups() {
+        let mean = 0.25 / 3.0;
+        for (level, first) in [
+            (RatioLevel::Token, [0.1, -0.05, 0.2]),
+            (RatioLevel::Sequence, [mean; 3]),
+            (RatioLevel::SequenceToken, [mean; 3]),
+            (RatioLevel::SequenceSum, [0.25; 3]),
+            (RatioLevel::Group, [0.25; 3]),
+        ] {
+            let (log_ratios, _) = run(level, None, 1.0);
+            close(&log_ratios, &[first[0], first[1], first[2], 0.6, 0.0, 0.0, 0.0, 0.0, 0.0], 1e-14);
+            assert_eq!(level.is_shared(), level != RatioLevel::Token);
+        }
+        // Section 6's value.
+        close(&[run(RatioLevel::Sequence, None, 1.0).0[0].exp()], &[1.08690405], 1e-8);
+    }
+
+    #[test]
+    fn the_gradient_of_a_response_reaches_each_of_its_tokens() {
+        let s = (0.25f64 / 3.0).exp();
+        for (level, first, second) in [
+            (RatioLevel::Token, [0.1f64.exp(), (-0.05f64).exp(), 0.2f64.exp()], 0.6f64.exp()),
+            // The sum over three tokens of the same ratio, a third of it each.
+            (RatioLevel::Sequence, [s; 3], 0.6f64.exp()),
+            (RatioLevel::SequenceToken, [s; 3], 0.6f64.exp()),
+            (RatioLevel::SequenceSum, [3.0 * 0.25f64.exp(); 3], 0.6f64.exp()),
+            (RatioLevel::Group, [3.0 * 0.25f64.exp(); 3], 0.6f64.exp()),
+        ] {
+            let (_, slopes) = run(level, None, 1.0);
+            close(&slopes, &[first[0], first[1], first[2], second, 0.0, 0.0, 0.0, 0.0, 0.0], 1e-14);
+        }
+    }
+
+    #[test]
+    fn log_ratios_are_clamped_at_their_own_level() {
+        // Tokens at 100, −50 and 200: their mean is 83.3, their sum 250.
+        for level in LEVELS {
+            let (log_ratios, slopes) = run(level, Some(5.0), 1000.0);
+            let second = if level == RatioLevel::Token { -5.0 } else { 5.0 };
+            assert_eq!(log_ratios[..4], [5.0, second, 5.0, 5.0], "{level:?}");
+            assert!(slopes.iter().all(|slope| slope.is_finite()));
+        }
+        // The token form has a bound of its own.
+        let (log_ratios, slopes) = run(RatioLevel::SequenceToken, None, 1000.0);
+        assert_eq!(log_ratios[..4], [10.0; 4]);
+        assert_eq!(slopes[..4], [0.0; 4]);
+    }
+
+    #[test]
+    fn a_ratio_of_groups_needs_groups_and_a_clamp_must_be_positive() {
+        let policy = TokenLogps::new(matrix([[-1.0]]), mask([[true]])).unwrap();
+        let batch = RolloutBatch::new(policy, matrix([[1.0]])).unwrap();
+        let error = RatioLevel::Group.log_ratios(&batch, None, "p3o").unwrap_err().to_string();
+        assert_eq!(error, "`p3o` needs `groups` (which rows answer the same prompt), and the batch has none");
+        assert!(RatioLevel::Token.log_ratios(&batch, Some(0.0), "test").is_err());
+    }
+}

@@ -5,9 +5,16 @@ use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use super::{
     EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch, RolloutObjective,
-    entropy_threshold, grpo::GrpoConfig, methods, surrogate::clip::ClipConfig,
+    entropy_threshold,
+    grpo::GrpoConfig,
+    methods,
+    surrogate::{Surrogate, clip::ClipConfig},
 };
-use crate::{Options, advantage::group_normalized::GroupNormalizedConfig};
+use crate::{
+    Options,
+    advantage::{Advantages, Estimator, RewardBatch, group_normalized::GroupNormalizedConfig},
+    value::{ValueBatch, clipped_value::ClippedValueConfig},
+};
 
 pub(crate) fn device() -> Device {
     Device::flex().autodiff()
@@ -43,6 +50,26 @@ pub(crate) fn loss_and_grad(
     let loss = objective.forward(&batch(policy.clone())).unwrap().reduced.loss;
     let grads = (loss.clone() + policy.clone().sum() * 0.0).backward();
     (host(loss)[0], host(policy.grad(&grads).unwrap()))
+}
+
+/// That an objective is this point of the grid, with the settings of its parts.
+pub(crate) fn assert_parts(
+    objective: &PolicyGradient,
+    config: PolicyGradientConfig,
+    estimator: impl Estimator,
+    surrogate: impl Surrogate,
+) {
+    assert_eq!(format!("{:?}", objective.config()), format!("{config:?}"));
+    assert_eq!(format!("{:?}", objective.estimator()), format!("{estimator:?}"));
+    assert_eq!(format!("{:?}", objective.surrogate()), format!("{surrogate:?}"));
+}
+
+/// The loss of two responses of log-ratios (0.5, −0.1) with A = 1 and (−0.3) with A = −2; log π is −1, −2 and −3.
+pub(crate) fn two_rows(objective: &dyn RolloutObjective) -> f64 {
+    let policy = TokenLogps::new(matrix([[-1.0, -2.0], [-3.0, f64::NAN]]), mask([[true, true], [true, false]]));
+    let batch = RolloutBatch::new(policy.unwrap(), matrix([[1.0, 1.0], [-2.0, f64::NAN]])).unwrap();
+    let batch = batch.with_old(matrix([[-1.5, -1.9], [-2.7, f64::NAN]])).unwrap();
+    host(objective.forward(&batch).unwrap().reduced.loss)[0]
 }
 
 /// Two responses of two and one tokens.
@@ -109,7 +136,15 @@ fn parts_with_the_totals_of_the_step_add_up_to_it() {
     };
     let whole = |policy: Tensor<2>| batch(policy).with_entropies(matrix([[0.5, 1.0], [1.0, 2.0]])).unwrap();
     let policy = matrix([[-0.9, -2.1], [-3.1, f64::NAN]]);
-    for aggregation in [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::SequenceSum] {
+    // A sum and a mean over the tokens of the step have one denominator for all parts.
+    for aggregation in [
+        Aggregation::TokenMean,
+        Aggregation::SequenceMean,
+        Aggregation::SequenceSum,
+        Aggregation::ConstantLength(4),
+        Aggregation::GlobalTokens(3.0),
+        Aggregation::Sum,
+    ] {
         let objective = policy_gradient(
             PolicyGradientConfig::new(RatioLevel::Token, aggregation)
                 .with_entropy(EntropyConfig::new().with_entropy_coef(0.1)),
@@ -158,9 +193,71 @@ fn a_quantile_of_entropies_is_interpolated() {
 }
 
 #[test]
+fn a_batch_without_rows_or_without_columns_is_one() {
+    for shape in [[0, 2], [2, 0]] {
+        let empty = Tensor::<2>::zeros(shape, (&device(), DType::F64));
+        let mask = empty.clone().equal_scalar(1.0);
+        let logps = TokenLogps::new(empty.clone(), mask.clone()).unwrap();
+        let keep = Tensor::<1>::zeros([shape[0]], (&device(), DType::F64));
+        let batch = RolloutBatch::new(logps, empty).unwrap().keep_rows(keep.clone().equal_scalar(0.0)).unwrap();
+        assert_eq!((batch.len(), batch.mask().dims()), (shape[0], shape));
+        assert_eq!(RolloutBatch::per_token(keep, mask).unwrap().dims(), shape);
+    }
+}
+
+#[test]
 fn every_method_is_built_by_name() {
     for method in methods() {
         let objective = (method.build)(&Options::new()).expect(method.name);
         assert_eq!(objective.name(), method.name);
+    }
+}
+
+/// Makes returns of nothing.
+#[derive(Debug)]
+struct Returning;
+
+impl Estimator for Returning {
+    fn name(&self) -> &'static str {
+        "returning"
+    }
+
+    fn makes_returns(&self) -> bool {
+        true
+    }
+
+    fn estimate(&self, batch: &RewardBatch) -> crate::Result<Advantages> {
+        Advantages::of_rows(batch, batch.rewards()?)
+    }
+}
+
+#[test]
+fn a_critic_is_trained_by_the_same_sum() {
+    let config = PolicyGradientConfig::new(RatioLevel::Token, Aggregation::TokenMean);
+    let clip = || ClipConfig::new().init().unwrap();
+    let value = || ClippedValueConfig::new().with_cliprange(None).init().unwrap();
+    let objective = config.init("test", Returning, clip()).unwrap().with_critic(0.5, value()).unwrap();
+    assert!(objective.needs_values());
+    let (old, kept, _) = ragged();
+    let values = matrix([[1.0, 2.0], [3.0, f64::NAN]]).require_grad();
+    let critic = |mask| ValueBatch::new(values.clone(), matrix([[0.0, 4.0], [3.0, 9.0]]), mask).unwrap();
+    let full = batch(old.clone()).with_critic(critic(kept.clone())).unwrap();
+    let loss = objective.forward(&full).unwrap().reduced.loss;
+    // Policy: −(1 + 1 − 2) / 3; values: (½ + 2 + 0) / 3.
+    close(&host(loss.clone()), &[0.5 * 2.5 / 3.0], 1e-15);
+    let grads = loss.backward();
+    close(&host(values.grad(&grads).unwrap()), &[0.5 / 3.0, -1.0 / 3.0, 0.0, 0.0], 1e-15);
+    // Rows that are dropped take their values along.
+    let dropped = full.clone().keep_rows(Tensor::from_bool(TensorData::from([false, true]), &device())).unwrap();
+    close(&host(objective.forward(&dropped).unwrap().reduced.loss), &[2.0], 1e-15);
+    let means = objective.forward(&full).unwrap().diagnostics().means;
+    close(&[means.mean("loss/policy").unwrap(), means.mean("loss/value").unwrap()], &[0.0, 2.5 / 3.0], 1e-15);
+
+    let error = objective.forward(&batch(old)).unwrap_err().to_string();
+    assert_eq!(error, "`test` needs `critic` (what the critic predicts, and the returns), and the batch has none");
+    let error = policy_gradient(config.clone()).with_critic(0.5, value()).unwrap_err().to_string();
+    assert_eq!(error, "a critic: the estimator makes no returns to train it on");
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(config.init("test", Returning, clip()).unwrap().with_critic(bad, value()).is_err(), "{bad}");
     }
 }

@@ -491,6 +491,10 @@ fn means_by_hand() {
     assert_eq!(means.mean("frac_skipped"), Some(0.2));
     assert_eq!(means.mean("frac_desirable"), Some(0.5));
     assert_eq!(means.mean("frac_chosen_logp_down"), Some(0.5));
+    // A response that shall become less likely, and has, is no alarm.
+    let desirable = rich_batch().desirable.bool_not();
+    let turned = SingleBatch { label_probs: None, desirable, ..rich_batch() };
+    assert_eq!(objective.forward(&turned).unwrap().means().mean("frac_chosen_logp_down"), Some(0.0));
     close("loss", &[means.mean("loss").unwrap()], &column(&output.reduce().unwrap().loss));
     let names: Vec<_> = output.logged().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["rewards", "logps"]);

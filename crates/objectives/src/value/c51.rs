@@ -51,9 +51,6 @@ pub fn categorical_losses(logits: Tensor<3>, targets: Tensor<3>, mask: Tensor<2,
     check_shape("mask", &[batch, seq], &mask.dims())?;
     let dtype = wide(logits.dtype());
     let targets = kept_rows(targets.detach(), &mask, dtype);
-    if targets.shape().num_elements() == 0 {
-        return Ok(logits.cast(dtype).sum_dim(2).squeeze_dim(2)); // zeros, or of no length
-    }
     let log_probs = log_probs(kept_rows(logits, &mask, dtype));
     // 0 · −∞ is NaN.
     let log_probs = log_probs.mask_fill(targets.clone().equal_scalar(0.0), 0.0);
@@ -61,6 +58,9 @@ pub fn categorical_losses(logits: Tensor<3>, targets: Tensor<3>, mask: Tensor<2,
 }
 
 fn log_probs(logits: Tensor<3>) -> Tensor<3> {
+    if logits.shape().num_elements() == 0 {
+        return logits; // not every backend has a maximum of nothing
+    }
     logits.clone() - log_sum_exp(logits, 2)
 }
 
@@ -128,12 +128,8 @@ impl C51 {
     #[doc(alias = "two-hot")]
     pub fn two_hot(&self, returns: Tensor<2>) -> Tensor<3> {
         let C51Config { v_min, v_max, num_atoms } = self.config;
-        let [batch, seq] = returns.dims();
         let returns = widened(returns.detach());
         let like = (&returns.device(), returns.dtype());
-        if batch * seq == 0 {
-            return Tensor::zeros([batch, seq, num_atoms], like);
-        }
         let numbers = (0..num_atoms).map(|i| i as f64).collect::<Vec<_>>();
         let numbers = Tensor::<3>::from_data(TensorData::new(numbers, [1, 1, num_atoms]), like);
         // In units of Δ, bounded once more after rounding.
@@ -188,9 +184,6 @@ impl C51 {
         let num_atoms = self.config.num_atoms;
         check_shape("logits", &[batch, seq, num_atoms], &logits.dims())?;
         let logits = widened(logits);
-        if batch * seq == 0 {
-            return Ok(logits.sum_dim(2).squeeze_dim(2));
-        }
         let atoms = TensorData::new(self.atoms(), [1, 1, num_atoms]);
         let atoms = Tensor::<3>::from_data(atoms, (&logits.device(), logits.dtype()));
         Ok((log_probs(logits).exp() * atoms).sum_dim(2).squeeze_dim(2))
@@ -246,12 +239,12 @@ mod tests {
         ];
         near(&flat(&got), expected.as_flattened(), 1e-15);
         assert_eq!(c51().atoms(), [-1.0, 0.0, 1.0, 2.0, 3.0]);
-        // Off by rounding at the upper end, if anywhere.
-        let odd = C51Config::new(-0.3, 0.9).with_num_atoms(7).init().unwrap();
-        for device in [(Device::flex(), DType::F32), (Device::flex(), DType::F64)] {
-            let target = odd.two_hot(Tensor::from_data([[0.9, 5.0]], (&device.0, device.1)));
-            near(&flat(&target.sum_dim(2)), &[1.0, 1.0], 1e-6);
-        }
+        let fine = C51Config::new(0.5, 1.5).with_num_atoms(3).init().unwrap();
+        assert_eq!(fine.atoms(), [0.5, 1.0, 1.5]);
+        near(&flat(&fine.two_hot(grid(&[[0.625, 1.25]]))), &[0.75, 0.25, 0.0, 0.0, 0.5, 0.5], 1e-15);
+        // 0.7 · (1 / (0.7 / 3)) is more than 3.
+        let odd = C51Config::new(0.0, 0.7).with_num_atoms(4).init().unwrap();
+        assert_eq!(flat(&odd.two_hot(grid(&[[0.7, 5.0]]))), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
         assert!(flat(&c51().two_hot(grid(&[[JUNK]])))[0].is_nan());
     }
 

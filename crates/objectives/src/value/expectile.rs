@@ -14,7 +14,7 @@ use crate::Result;
 /// Losses of predictions `V` against returns, that weigh errors by their sign.
 ///
 /// ```text
-/// |τ − 1[u < 0]| u²,   u = ret − V       (eq. 5)
+/// |τ − 1[u < 0]| u²,   u = ret − V
 /// ```
 ///
 /// The minimizer is the `τ`-expectile of the returns: their mean at 1/2 (where this is half the squared error), towards

@@ -66,6 +66,11 @@ impl ValueBatch {
         &self.mask
     }
 
+    /// Only the predictions that `keep` names, too.
+    pub(crate) fn keep(self, keep: Tensor<2, Bool>) -> Self {
+        Self { mask: self.mask.bool_and(keep), ..self }
+    }
+
     /// Predictions in a wide dtype, 0 behind the mask.
     pub(crate) fn values(&self) -> Tensor<2> {
         self.kept(self.values.clone())
@@ -87,7 +92,7 @@ impl ValueBatch {
 }
 
 /// A loss of a critic that predicts one number for each token.
-pub trait ValueObjective {
+pub trait ValueObjective: std::fmt::Debug + Send + Sync {
     /// The loss of each prediction.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! **Paper:** Distributional Reinforcement Learning with Quantile Regression (2017), 1710.10044.
 //! **Use when:** a critic is to predict a distribution without known bounds, or its lower tail ([`cvar`]).
 //! **Checked by:** values by hand, minimizers, κ → 0 against the pinball loss, finite differences.
-//! **Deviations:** Huber's loss is divided by κ, as in later code of the field, so that κ → 0 is the pinball loss.
+//! **Deviations:** Huber's loss is divided by κ, as in implicit quantile networks (2018, 1806.06923), so that κ → 0 is the
+//! pinball loss.
 
 use accordant_ops::{check_domain, check_shape, stable::huber};
 use burn::{
@@ -73,9 +74,6 @@ pub fn quantile_losses(
     }
     let dtype = wide(quantiles.dtype());
     let (quantiles, targets) = (kept_rows(quantiles, &mask, dtype), kept_rows(targets.detach(), &mask, dtype));
-    if batch * seq == 0 {
-        return Ok(quantiles.sum_dim(2).squeeze_dim(2));
-    }
     let errors = targets.unsqueeze_dim::<4>(2) - quantiles.unsqueeze_dim::<4>(3);
     let taus = TensorData::new(taus(n), [1, 1, n, 1]);
     let taus = Tensor::<4>::from_data(taus, (&errors.device(), errors.dtype()));
@@ -116,13 +114,10 @@ fn check_kappa(kappa: f64) -> Result<()> {
 /// ```
 #[doc(alias = "expected shortfall")]
 pub fn cvar(quantiles: Tensor<3>, alpha: f64) -> Result<Tensor<2>> {
-    let [batch, seq, n] = quantiles.dims();
+    let [_, _, n] = quantiles.dims();
     check_domain(alpha > 0.0 && alpha <= 1.0, "alpha", "in (0, 1]", alpha)?;
     check_domain(n > 0, "quantiles", "at least one for each token", n as f64)?;
     let quantiles = widened(quantiles);
-    if batch * seq == 0 {
-        return Ok(quantiles.sum_dim(2).squeeze_dim(2));
-    }
     let kept = alpha * n as f64;
     let weights = (0..n).map(|i| (kept - i as f64).clamp(0.0, 1.0) / kept).collect::<Vec<_>>();
     let weights = Tensor::<3>::from_data(TensorData::new(weights, [1, 1, n]), (&quantiles.device(), quantiles.dtype()));

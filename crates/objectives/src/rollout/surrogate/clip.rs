@@ -9,7 +9,7 @@
 use accordant_ops::check_domain;
 use burn::{config::Config, tensor::Tensor};
 
-use super::{Clipped, Method, Surrogate, Tokens};
+use super::{Clipped, Method, Surrogate, Tokens, check_like};
 use crate::Result;
 
 /// Clipped losses, one for each token.
@@ -26,20 +26,25 @@ use crate::Result;
 /// # Shapes
 /// `log_ratios`, `advantages` (a constant) and the result: `[rows, seq]`. Finite as long as `exp(log_ratio)` is.
 ///
+/// # Errors
+/// A shape or dtype error naming the argument.
+///
 /// # Example
 /// ```
 /// use accordant_objectives::rollout::surrogate::clip::{ClipConfig, clip_losses};
 /// use burn::tensor::{Device, Tensor};
 /// let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &Device::flex());
 /// let ratios = row([1.5f32.ln(), 1.5f32.ln()]);
-/// let losses = clip_losses(ratios, row([1.0, -1.0]), &ClipConfig::new());
+/// let losses = clip_losses(ratios, row([1.0, -1.0]), &ClipConfig::new())?;
 /// let losses = losses.into_data().try_to_vec::<f32>().unwrap();
 /// assert_eq!(losses, [-1.2, 1.5]); // the gain is bounded, the cost is not
+/// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "1707.06347")]
 #[doc(alias = "PPO-clip")]
 #[doc(alias = "dual clip")]
-pub fn clip_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &ClipConfig) -> Tensor<2> {
+pub fn clip_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &ClipConfig) -> Result<Tensor<2>> {
+    check_like("advantages", &log_ratios, &advantages)?;
     let (ratios, costs) = (log_ratios.exp(), -advantages.detach());
     let clipped = ratios.clone().clamp(1.0 - config.clip_low, 1.0 + config.clip_high) * costs.clone();
     let free = match config.ratio_max {
@@ -47,10 +52,10 @@ pub fn clip_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &ClipCo
         None => ratios,
     };
     let losses = (free * costs.clone()).max_pair(clipped);
-    let Some(dual) = config.dual_clip else { return losses };
+    let Some(dual) = config.dual_clip else { return Ok(losses) };
     let is_cost = costs.clone().greater_scalar(0.0);
     let bounded = losses.clone().min_pair(costs * dual);
-    losses.mask_where(is_cost, bounded)
+    Ok(losses.mask_where(is_cost, bounded))
 }
 
 /// Configuration of [`Clip`].
@@ -109,7 +114,7 @@ impl Surrogate for Clip {
     }
 
     fn losses(&self, tokens: &Tokens) -> Result<Tensor<2>> {
-        Ok(clip_losses(tokens.log_ratios.clone(), tokens.advantages.clone(), &self.config))
+        clip_losses(tokens.log_ratios.clone(), tokens.advantages.clone(), &self.config)
     }
 
     fn clipped(&self, log_ratio: f64, advantage: f64) -> Option<Clipped> {

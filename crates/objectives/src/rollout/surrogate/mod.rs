@@ -6,15 +6,42 @@
 //!
 //! | surrogate | far from the old policy |
 //! |---|---|
+//! | [`cispo`] | the gradient is that of `−A log π` times a clipped ratio, and never ends |
 //! | [`clip`] | the gradient ends where the ratio has moved far enough in the advantage's direction |
+//! | [`clip_cov`] | as [`clip`], and some tokens that would cost the most entropy are left out |
+//! | [`gmpo`] | the same for each token's part in the geometric mean of the response's ratios |
+//! | [`importance`] | the ratio grows without a bound, or with a penalty for leaving the old policy |
+//! | [`joint`] | the gradient is that of `−A log π` times the clipped ratio of all responses of the group |
+//! | [`kl_cov`] | nothing, but for the tokens that would cost the most entropy, which are held back |
+//! | [`reinforce`] | there is no ratio, or it is a weight |
+//! | [`sapo`] | the gradient fades smoothly |
+//! | [`vespo`] | the gradient fades smoothly with the ratio of the whole response |
 
-use accordant_ops::reduce::Aggregation;
+use accordant_ops::{check_dtype, check_shape, reduce::Aggregation};
 use burn::tensor::{Bool, Tensor};
 
-use super::RatioLevel;
-use crate::{Options, Result, method};
+use super::{RatioLevel, RolloutBatch};
+use crate::{Domain, Options, Result, method, side::Column};
 
+pub mod cispo;
 pub mod clip;
+pub mod clip_cov;
+mod covariance;
+pub mod gmpo;
+pub mod importance;
+pub mod joint;
+pub mod kl_cov;
+pub mod reinforce;
+pub mod sapo;
+pub mod vespo;
+
+/// The sum over a response of the log-ratios of the old policy to the sampler, for a surrogate that reads it, when it is
+/// not that of the batch's own log-probabilities.
+pub const MISMATCH: Column = Column {
+    name: "mismatch",
+    domain: Domain::Real,
+    meaning: "sum over the response of the old policy's log-probabilities less the sampler's",
+};
 
 /// What a surrogate reads. All `[rows, seq]`, 0 behind the mask.
 #[derive(Debug, Clone)]
@@ -27,12 +54,30 @@ pub struct Tokens {
     pub token_log_ratios: Tensor<2>,
     /// Log-ratios of the old policy to the sampler; constants, 0 without a sampler's own log-probabilities.
     pub mismatch: Tensor<2>,
+    /// [`MISMATCH`], `[rows]`, where the batch has it.
+    pub row_mismatch: Option<Tensor<1>>,
     /// Advantages; constants.
     pub advantages: Tensor<2>,
     /// True where a token counts.
     pub mask: Tensor<2, Bool>,
     /// True where a token is learned from: the mask, or less of it where only uncertain tokens are.
     pub learned: Tensor<2, Bool>,
+}
+
+impl Tokens {
+    /// Tokens of a batch with their `log_ratios`, of which those that are `learned` are learned from.
+    pub(super) fn new(batch: &RolloutBatch, log_ratios: Tensor<2>, learned: Tensor<2, Bool>) -> Self {
+        Self {
+            logps: batch.policy(),
+            log_ratios,
+            token_log_ratios: batch.policy() - batch.old(),
+            mismatch: batch.old() - batch.behavior(),
+            row_mismatch: batch.known_column(MISMATCH),
+            advantages: batch.advantages(),
+            mask: batch.mask(),
+            learned,
+        }
+    }
 }
 
 /// Which bound has taken a token's gradient away or changed it.
@@ -92,6 +137,12 @@ pub trait Surrogate: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// Refuses what has not the shape or the dtype of `expected`.
+fn check_like(name: &'static str, expected: &Tensor<2>, got: &Tensor<2>) -> Result<()> {
+    check_shape(name, &expected.dims(), &got.dims())?;
+    Ok(check_dtype(name, expected.dtype(), got.dtype())?)
+}
+
 /// A surrogate that can be chosen by name.
 pub type Method = method::Method<dyn Surrogate>;
 
@@ -115,3 +166,8 @@ pub fn methods() -> &'static [Method] {
 pub fn build(name: &str, options: &Options) -> Result<Box<dyn Surrogate>> {
     method::build(methods(), name, options)
 }
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
