@@ -152,6 +152,22 @@ impl<'a> Step<'a> {
         beta: f64,
         device: &Device,
     ) -> Result<Self> {
+        let groups: Vec<u64> = rows.iter().map(|row| row.prompt as u64).collect();
+        Self::grouped(objective, world, rows, &groups, policies, values, beta, device)
+    }
+
+    /// [`Step::new`] with groups of its own, an id for each row.
+    #[expect(clippy::too_many_arguments, reason = "a step is all of this")]
+    pub fn grouped(
+        objective: &'a dyn RolloutObjective,
+        world: &World,
+        rows: &[Response],
+        groups: &[u64],
+        policies: &[Policy],
+        values: &[f64],
+        beta: f64,
+        device: &Device,
+    ) -> Result<Self> {
         let seq = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         let shape = [rows.len(), seq];
         let padded = |of: &dyn Fn(&Response, usize) -> i64| -> Vec<i64> {
@@ -174,9 +190,8 @@ impl<'a> Step<'a> {
                 rows.iter().map(|row| side_information(column_of, world, row, policies, beta)).collect();
             Ok((column_of, column(numbers?)))
         };
-        let groups: Vec<u64> = rows.iter().map(|row| row.prompt as u64).collect();
         let rewards = column(rows.iter().map(|row| row.reward).collect());
-        let mut batch = RewardBatch::new(rewards, Groups::new(&groups), mask.clone())?
+        let mut batch = RewardBatch::new(rewards, Groups::new(groups), mask.clone())?
             .with_logps(old.clone(), reference.clone())?
             .with_values(values.clone())?;
         if objective.needs_sum_sq_probs() {
@@ -189,7 +204,18 @@ impl<'a> Step<'a> {
         }
         let columns = objective.columns().into_iter().map(named).collect::<Result<_>>()?;
         let advantages = objective.advantages(&batch)?;
-        Ok(Self { objective, groups, columns, mask, states, places, old, values, reference, advantages })
+        Ok(Self {
+            objective,
+            groups: groups.to_vec(),
+            columns,
+            mask,
+            states,
+            places,
+            old,
+            values,
+            reference,
+            advantages,
+        })
     }
 
     /// What the objective says of a table of logits `[states, actions]` and a critic's table `[states, 1]`.

@@ -68,9 +68,9 @@ pub mod ratio;
 pub mod sapo;
 pub mod surrogate;
 pub mod tokens;
-pub mod vapo;
 pub mod trpa;
 pub mod trust_region;
+pub mod vapo;
 pub mod vespo;
 
 pub use batch::{RolloutBatch, Sampling, Totals};
