@@ -161,14 +161,14 @@ impl RolloutObjective for ActorCritic {
 
     fn forward(&self, batch: &RolloutBatch) -> accordant_objectives::Result<RolloutOutput> {
         let critic = batch.critic("actor_critic")?;
-        let errors = (critic.values.clone() - critic.returns.clone()).square();
+        let errors = (critic.values() - critic.returns()).square();
         let mean = |losses, mask| -> accordant_objectives::Result<Reduced> {
             Ok(reduce_tokens(losses, mask, Aggregation::TokenMean, EmptyRows::Skip)?)
         };
         let losses = -batch.advantages() * (batch.policy() - batch.old()).exp();
         let terms = vec![
             ("policy", 1.0, mean(losses.clone(), batch.mask())?),
-            ("values", 0.5, mean(errors, critic.mask.clone())?),
+            ("values", 0.5, mean(errors, critic.mask().clone())?),
         ];
         RolloutOutput::new(batch, losses, terms)
     }
