@@ -24,6 +24,7 @@ use golden::{Case, Coverage, Outcome};
 
 const COVERAGE: Coverage = Coverage {
     built: &[
+        ("a2po", &["a2po"]),
         ("bco", &["bco"]),
         ("cpo", &["hinge", "ipo", "sigmoid", "simpo"]),
         ("dpo", &["aot", "aot_unpaired", "apo_down", "apo_zero", "bco_pair", "discopop", "exo_pair", "hinge", "ipo"]),
@@ -44,24 +45,19 @@ const COVERAGE: Coverage = Coverage {
         ("gkd", &["generalized_jsd"]),
         ("gmpo", &["gmpo"]),
         ("grpo", &["bnpo", "cispo", "dapo", "dr_grpo", "grpo", "luspo", "sapo", "vespo"]),
-        ("grpo_advantages", &["sum_then_normalize"]),
+        ("grpo_advantages", &["normalize_then_sum", "sum_then_normalize"]),
         ("kto", &["apo_zero_unpaired", "kto"]),
         ("online_dpo", &["ipo", "sigmoid"]),
         ("orpo", &["orpo"]),
         ("ppo", &["ppo"]),
         ("ppo_advantages", &["gae"]),
         ("rloo", &["rloo"]),
+        ("rloo_advantages", &["rloo"]),
         ("sft", &["dft", "nll"]),
         ("tpo", &["hinge", "ipo", "sigmoid", "tpo-l"]),
         ("xpo", &["ipo", "sigmoid"]),
     ],
-    not_built: &[
-        ("a2po", &["a2po"]),
-        ("grpo_advantages", &["normalize_then_sum"]),
-        ("nash_md", &["nash_md"]),
-        ("reward", &["bradley_terry"]),
-        ("rloo_advantages", &["rloo"]),
-    ],
+    not_built: &[("nash_md", &["nash_md"]), ("reward", &["bradley_terry"])],
 };
 
 fn run(case: &Case) -> Outcome {
@@ -77,6 +73,8 @@ fn run(case: &Case) -> Outcome {
         "grpo" | "gmpo" => rollout::grpo(case),
         "grpo_advantages" => rollout::grpo_advantages(case),
         "rloo" => rollout::rloo(case),
+        "rloo_advantages" => rollout::rloo_advantages(case),
+        "a2po" => rollout::a2po(case),
         "ppo" => rollout::ppo(case),
         "ppo_advantages" => rollout::ppo_advantages(case),
         "gkd" => supervised::gkd(case),

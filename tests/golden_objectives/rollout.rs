@@ -9,11 +9,15 @@ use accordant_objectives::{
         gae::{GaeConfig, GaeInput, Lambda, gae},
         gae_estimator::GaeEstimatorConfig,
         group_normalized::{GroupNormalizedConfig, Scale},
+        leave_one_out::LeaveOneOutConfig,
+        multi_reward::{MultiRewardConfig, Order},
         token_rewards::{ScoreAt, TokenRewardConfig, TokenRewardInput, token_rewards},
     },
     rollout::{
         Correction, EntropyConfig, KlPlacement, MismatchLevel, OutOfBounds, PolicyGradientConfig, RatioLevel,
-        RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals, entropy_threshold,
+        RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals,
+        a2po::{A2poConfig, OPTIMAL_VALUE},
+        entropy_threshold,
         surrogate::{self, Clipped, MISMATCH, Surrogate, Tokens, clip::ClipConfig},
     },
     value::{ValueBatch, ValueObjective, clipped_value::ClippedValueConfig},
@@ -21,7 +25,7 @@ use accordant_objectives::{
 use accordant_ops::{
     groups::{Ddof, Groups},
     kl::{KlEstimator, KlOptions, importance_corrected, kl_per_token},
-    masked::{masked_mean, masked_mean_all, masked_var_all},
+    masked::{masked_mean, masked_mean_all, masked_sum, masked_var_all},
     reduce::Aggregation,
 };
 use burn::tensor::{Bool, FloatDType, Tensor};
@@ -446,19 +450,86 @@ pub fn grpo_advantages(case: &Case) -> Result<Numbers> {
         other => panic!("{}: no scale `{other:?}`", case.id),
     };
     let batch = reward_batch(case, None)?;
-    let made = GroupNormalizedConfig::new().with_scale(scale).with_eps(1e-4).init()?.estimate(&batch)?;
-    let std = match scale {
-        Scale::Group | Scale::None => batch.stats(batch.raw_rewards())?.std(Ddof::One),
-        Scale::Batch => {
-            let var = masked_var_all(batch.raw_rewards(), batch.is_scored())?;
-            var.sqrt().expand([batch.len()])
-        }
+    let over_batch = |rewards: &Tensor<1>| -> Result<Tensor<1>> {
+        let var = masked_var_all(rewards.clone(), batch.is_scored())?;
+        Ok(var.sqrt().expand([batch.len()]))
     };
-    Ok(with_f32_factor(&[
-        ("advantages", of_rows(made.advantages)),
-        ("rewards", known(batch.raw_rewards())),
-        ("std", std),
-    ]))
+    let (rewards, order) = match case.objective {
+        "sum_then_normalize" => (batch.raw_rewards(), Order::SumThenNormalize(scale)),
+        // The peer reports the weighted sums of normalized rewards.
+        _ => (sums_of_normalized(&batch)?, Order::NormalizeThenSum),
+    };
+    let std = match order {
+        Order::SumThenNormalize(Scale::Group | Scale::None) => batch.stats(rewards.clone())?.std(Ddof::One),
+        _ => over_batch(&rewards)?,
+    };
+    let made = MultiRewardConfig::new().with_order(order).with_eps(1e-4).init()?.estimate(&batch)?;
+    Ok(with_f32_factor(&[("advantages", of_rows(made.advantages)), ("rewards", known(rewards)), ("std", std)]))
+}
+
+/// Each reward normalized in its groups, then their weighted sum; NaN for a row without any.
+fn sums_of_normalized(batch: &RewardBatch) -> Result<Tensor<1>> {
+    let mut sum = batch.raw_rewards() * 0.0;
+    for (at, weight) in batch.weights().iter().enumerate() {
+        let one = batch.all_rewards().slice([0..batch.len(), at..at + 1]).squeeze_dim::<1>(1);
+        let one = RewardBatch::new(one, batch.groups().clone(), batch.mask())?;
+        let normalized = GroupNormalizedConfig::new().with_eps(1e-4).init()?.estimate(&one)?;
+        sum = sum + of_rows(normalized.advantages) * *weight;
+    }
+    Ok(sum)
+}
+
+pub fn rloo_advantages(case: &Case) -> Result<Numbers> {
+    case.knows_only(&["beta", "normalize_advantages", "num_generations", "reward_clip_range"]);
+    let mask = case.input("mask").map(|_| case.mask("mask"));
+    let mut batch = reward_batch(case, mask.clone())?;
+    let clip = case.numbers("reward_clip_range").map(|range| (range[0], range[1]));
+    let mut rewards = batch.raw_rewards();
+    if let Some((low, high)) = clip {
+        let missing = rewards.clone().is_nan();
+        rewards = rewards.clamp(low, high).mask_fill(missing, f32::NAN);
+    }
+    let mut outputs = Vec::new();
+    if let Some(mask) = mask {
+        let [old, reference] =
+            ["old_token_logps", "ref_token_logps"].map(|name| case.in_rows(name, &case.tensor(name)));
+        let kl = masked_sum(old.clone() - reference.clone(), mask)?;
+        rewards = rewards - kl.clone() * case.required("beta");
+        outputs.push(("kl", kl));
+        batch = batch.with_logps(old, reference)?;
+    }
+    let config = LeaveOneOutConfig::new().with_reward_clip(clip).with_eps(1e-4);
+    let kl = KlPlacement::in_reward(case.required("beta"));
+    let objective = PolicyGradientConfig::new(RatioLevel::SequenceSum, Aggregation::SequenceMean).with_kl(kl).init(
+        "golden",
+        config.with_normalize(case.flag("normalize_advantages")).init()?,
+        ClipConfig::new().init()?,
+    )?;
+    let made = objective.advantages(&batch)?;
+    outputs.extend([("advantages", of_rows(made.advantages)), ("rewards", known(rewards))]);
+    Ok(if case.flag("normalize_advantages") { with_f32_factor(&outputs) } else { numbers_of(&outputs) })
+}
+
+pub fn a2po(case: &Case) -> Result<Numbers> {
+    case.knows_only(&["beta2"]);
+    let leaf = case.leaf("policy_logps");
+    let rows = leaf.1.dims()[0];
+    let one = |tensor: Tensor<1>| tensor.reshape([rows, 1]);
+    let mask = Tensor::full([rows, 1], true, &leaf.1.device());
+    let ids: Vec<usize> = (0..rows).collect();
+    let beta = case.required("beta2");
+    let objective = A2poConfig::new().with_beta(beta).init()?;
+    let rewards = RewardBatch::new(case.tensor("rewards"), Groups::new(&ids), mask.clone())?
+        .with_column(OPTIMAL_VALUE, case.tensor("v_star"))?;
+    let advantages = objective.advantages(&rewards)?.advantages;
+    let reference = case.tensor("ref_logps");
+    let batch = RolloutBatch::new(TokenLogps::new(one(leaf.1.clone()), mask)?, advantages.clone())?
+        .with_reference(one(reference.clone()))?;
+    let implicit = ((leaf.1.clone().detach() - reference) * beta).mean();
+    let mut numbers = Numbers::new(&objective.forward(&batch)?.reduced.loss, &[leaf]);
+    numbers.metrics.insert("implicit_reward", column(&implicit)[0]);
+    numbers.metrics.insert("advantage", column(&of_rows(advantages).mean())[0]);
+    Ok(numbers)
 }
 
 pub fn ppo_advantages(case: &Case) -> Result<Numbers> {

@@ -53,9 +53,16 @@ pub struct PuzzleConfig {
 }
 
 impl Default for PuzzleConfig {
-    /// Sums of two digits, a tenth of them held out, demonstrations without errors, no partial credit.
+    /// Lists of five digits, a tenth of them held out, six in ten demonstrations wrong, no partial credit.
+    ///
+    /// Chosen by a trial, so that imitation leaves much to learn: a decoder of 205 thousand parameters (width 96, two
+    /// layers) after 300, 600 and 900 steps of fine-tuning (32 demonstrations each, learning rate 3e-3) answered 8, 25 and
+    /// 36 % of 200 held-out prompts when sampled, and 40, 78 and 78 % by its likeliest tokens. Without errors it was at
+    /// 65 % after 400 steps. Sums of two digits take longer: with 537 thousand parameters (width 128, three
+    /// layers, 2e-3, no errors) 3, 11 and 52 % when sampled after 400, 800 and 1200 steps.
     fn default() -> Self {
-        Self { seed: 0, kind: PuzzleKind::Add { digits: 2 }, held_out_share: 0.1, error_rate: 0.0, partial_credit: 0.0 }
+        let kind = PuzzleKind::Sort { len: 5, below: 10 };
+        Self { seed: 0, kind, held_out_share: 0.1, error_rate: 0.6, partial_credit: 0.0 }
     }
 }
 
@@ -109,8 +116,9 @@ pub struct Verdict {
 ///
 /// # Example
 /// ```
-/// use accordant_data::puzzle::{Outcome, PuzzleConfig, Puzzles};
-/// let puzzles = Puzzles::new(PuzzleConfig { partial_credit: 0.5, ..PuzzleConfig::default() })?;
+/// use accordant_data::puzzle::{Outcome, PuzzleConfig, PuzzleKind, Puzzles};
+/// let kind = PuzzleKind::Add { digits: 2 };
+/// let puzzles = Puzzles::new(PuzzleConfig { kind, partial_credit: 0.5, ..PuzzleConfig::default() })?;
 /// assert_eq!(puzzles.verify("27+58=", " 85\n").reward, 1.0);
 /// assert_eq!(puzzles.verify("27+58=", "75").reward, 0.25); // one of two digits in place
 /// assert_eq!(puzzles.verify("27+58=", "eighty-five").outcome, Outcome::Malformed);
@@ -505,7 +513,8 @@ mod tests {
     #[test]
     fn splits_have_their_share_and_depend_on_the_seed() {
         let held_out = |seed| {
-            let puzzles = Puzzles::new(PuzzleConfig { seed, ..PuzzleConfig::default() }).unwrap();
+            let kind = PuzzleKind::Add { digits: 2 };
+            let puzzles = Puzzles::new(PuzzleConfig { seed, kind, ..PuzzleConfig::default() }).unwrap();
             let pairs = (0..100).flat_map(|a| (a..100).map(move |b| [a, b]));
             pairs.map(|pair| puzzles.side(&pair) == Side::HeldOut).collect::<Vec<_>>()
         };

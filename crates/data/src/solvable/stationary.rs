@@ -22,7 +22,8 @@
 //! certain: `std` goes to 0 as fast as the advantages do. For two arms of equal reference probability there is a
 //! stationary policy only for β ≥ 1.5089 (the minimum of `2 cosh(x/2)/x`); below it the policy converges to the best arm,
 //! whatever the rewards. Language models are trained with β of 0.001 to 0.1. With ε > 0 there is always one, and where
-//! there are several, the one that the update reaches from the reference policy is meant: the least tilted one.
+//! there are several, the least tilted is meant: there the natural gradient ends that starts at the reference policy,
+//! `log(π/ref) = θ r` with `dθ/dt = 1/(std + ε) − β θ`, and for two arms the plain gradient as well.
 
 use super::{
     Bandit, Policy,

@@ -208,8 +208,11 @@ impl RewardBatch {
     }
 
     fn weighted_sum(&self, values: Tensor<2>) -> Tensor<1> {
+        let [rows, functions] = values.dims();
+        if functions == 0 {
+            return Tensor::full([rows], f32::NAN, (&values.device(), values.dtype()));
+        }
         let missing = values.clone().is_nan();
-        let [_, functions] = values.dims();
         let weights = Tensor::<1>::from_data(self.weights.as_slice(), (&values.device(), values.dtype()));
         let weighted = values.mask_fill(missing.clone(), 0.0) * weights.unsqueeze_dim(0);
         let none = missing.cast(self.float()).sum_dim(1).equal_scalar(functions as f64).squeeze_dim::<1>(1);

@@ -120,6 +120,16 @@ impl Advantages {
         })
     }
 
+    /// One number for each row, `[rows]`, at each of its tokens, for an objective that tells a row without a number from
+    /// one with 0: it stays NaN.
+    ///
+    /// # Errors
+    /// A shape error naming `values`.
+    pub(crate) fn or_nan(batch: &RewardBatch, values: Tensor<1>) -> Result<Self> {
+        let advantages = RolloutBatch::per_token(values.detach(), batch.mask())?;
+        Ok(Self { advantages: advantages.clone(), ..Self::of_tokens(batch, advantages)? })
+    }
+
     /// With what a critic is to be trained on.
     pub fn with_returns(mut self, returns: Tensor<2>, mask: Tensor<2, Bool>) -> Self {
         self.returns = Some(Returns { returns: returns.detach(), mask });

@@ -205,6 +205,13 @@ pub(super) fn check_reward_clip(clip: Option<(f64, f64)>) -> Result<()> {
     Ok(check_domain(low <= high, "reward_clip.1", "a number >= reward_clip.0", high)?)
 }
 
+/// `rewards` within the bounds; NaN stays NaN.
+pub(super) fn clipped(rewards: Tensor<1>, clip: Option<(f64, f64)>) -> Tensor<1> {
+    let Some((low, high)) = clip else { return rewards };
+    let missing = rewards.clone().is_nan();
+    rewards.clamp(low, high).mask_fill(missing, f32::NAN)
+}
+
 /// Configuration of [`token_rewards`].
 #[derive(Config, Debug, PartialEq)]
 pub struct TokenRewardConfig {

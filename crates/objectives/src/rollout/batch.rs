@@ -257,6 +257,27 @@ impl RolloutBatch {
         self.advantages.clone()
     }
 
+    /// The advantage that the tokens of a row have in common, `[rows]`, exactly; the largest where they differ, and 0
+    /// without a token.
+    pub(super) fn row_advantages(&self) -> Tensor<1> {
+        let off = self.mask.clone().bool_not();
+        if off.dims()[1] == 0 {
+            return self.advantages.clone().sum_dim(1).squeeze_dim(1);
+        }
+        let largest = self.advantages.clone().mask_fill(off.clone(), f32::NEG_INFINITY).max_dim(1);
+        largest.mask_fill(off.all_dim(1), 0.0).squeeze_dim(1)
+    }
+
+    /// Without the rows that have an advantage which is not known, NaN: none of their tokens counts in anything.
+    pub(super) fn with_known_advantages(&self) -> Result<Self> {
+        let [rows, seq] = self.advantages.dims();
+        let known = match seq {
+            0 => Tensor::full([rows], true, &self.mask.device()),
+            _ => self.advantages.clone().is_nan().any_dim(1).bool_not().squeeze_dim(1),
+        };
+        self.clone().keep_rows(known)
+    }
+
     /// Log-probabilities under the policy that sampled, `[rows, seq]`, a constant: this one's without `old_logps`.
     pub fn old(&self) -> Tensor<2> {
         self.old.clone().unwrap_or_else(|| self.policy.clone().detach())

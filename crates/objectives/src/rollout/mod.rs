@@ -29,7 +29,11 @@
 //! | [`lite_ppo`] | the deviation of the batch, and the mean over tokens |
 //! | [`luspo`] | the ratio of a response, and the sum over its tokens |
 //! | [`sapo`] | a soft gate in place of the clip |
+//! | [`trust_region`] | a penalty for leaving the old policy in place of the clip |
 //! | [`vespo`] | smooth weights of responses, for stale rollouts |
+//!
+//! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
+//! responses to a prompt with each other.
 //!
 //! # Micro-batches and devices
 //! Advantages are those of the whole batch, whatever part of it an update sees. A mean over a step has the denominators
@@ -44,6 +48,7 @@ use crate::{
     side::Column,
 };
 
+pub mod a2po;
 pub mod batch;
 pub mod bnpo;
 pub mod cispo;
@@ -63,6 +68,8 @@ pub mod ratio;
 pub mod sapo;
 pub mod surrogate;
 pub mod tokens;
+pub mod trpa;
+pub mod trust_region;
 pub mod vapo;
 pub mod vespo;
 
