@@ -98,10 +98,15 @@ pub const METHOD: Method = Method {
     build: |options| Ok(Box::new(options.apply("group_normalized", GroupNormalizedConfig::new())?.init()?)),
 };
 
-/// `(value − mean) / (std + eps)`, `[n]`; 0 for equal values: a spread of nothing but rounding is none, and 0/0 is none
-/// either.
+/// `(value − mean) / (std + eps)`, `[n]`; 0 for equal values.
 pub(super) fn standardized(stats: &GroupStats, ddof: Ddof, eps: f64) -> Tensor<1> {
-    (stats.centered() / (stats.std(ddof) + eps)).mask_fill(stats.is_constant(), 0.0)
+    over_std(stats.centered(), stats, ddof, eps)
+}
+
+/// `centered / (std + eps)`, `[n]`; 0 for equal values: a spread of nothing but rounding is none, and 0/0 is none either.
+/// For values whose mean is 0 by construction: taking off the rounding of it would leave no 0 as it is.
+pub(super) fn over_std(centered: Tensor<1>, stats: &GroupStats, ddof: Ddof, eps: f64) -> Tensor<1> {
+    (centered / (stats.std(ddof) + eps)).mask_fill(stats.is_constant(), 0.0)
 }
 
 impl GroupNormalized {
