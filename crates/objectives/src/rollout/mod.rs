@@ -32,6 +32,21 @@
 //! | [`trust_region`] | a penalty for leaving the old policy in place of the clip |
 //! | [`vespo`] | smooth weights of responses, for stale rollouts |
 //!
+//! And without a group to normalize rewards in, or with another baseline:
+//!
+//! | preset | baseline |
+//! |---|---|
+//! | [`reinforce`] | none |
+//! | [`reinforce_pp`] | the batch |
+//! | [`remax`] | the greedy response |
+//! | [`rloo`], [`p3o`], [`pairwise_rl`] | the other responses to the prompt |
+//! | [`gpg`] | their mean, for rewards that are 0 or 1 |
+//! | [`opo`] | their mean, weighted by length |
+//! | [`canon`] | the halves of the group, split by a metric |
+//! | [`tree_opo`] | the prefix that the response goes on from |
+//! | [`pvpo`] | what the reference achieves on the prompt |
+//! | [`ppo`], [`vapo`] | a critic |
+//!
 //! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
 //! responses to a prompt with each other.
 //!
@@ -51,23 +66,34 @@ use crate::{
 pub mod a2po;
 pub mod batch;
 pub mod bnpo;
+pub mod canon;
 pub mod cispo;
 pub mod correction;
 pub mod dapo;
 pub mod dr_grpo;
 pub mod gmpo;
+pub mod gpg;
 pub mod grpo;
 pub mod gspo;
 pub mod gspo_token;
 pub mod lite_ppo;
 pub mod luspo;
+pub mod opo;
 pub mod output;
+pub mod p3o;
+pub mod pairwise_rl;
 pub mod policy_gradient;
 pub mod ppo;
+pub mod pvpo;
 pub mod ratio;
+pub mod reinforce;
+pub mod reinforce_pp;
+pub mod remax;
+pub mod rloo;
 pub mod sapo;
 pub mod surrogate;
 pub mod tokens;
+pub mod tree_opo;
 pub mod trpa;
 pub mod trust_region;
 pub mod vapo;
