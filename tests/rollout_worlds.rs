@@ -98,7 +98,7 @@ fn expected(objective: &dyn RolloutObjective, world: &World, seen: &[Seen], valu
     let logits = table(&World::table(&policies), world.actions(), &device).require_grad();
     let critic = table(values, 1, &device);
     let part = |(prob, rows): &Seen| {
-        let step = Step::new(objective, world, rows, &policies, values, 0.0, &Device::flex()).unwrap();
+        let step = Step::new(objective, world, rows, &vec![0; rows.len()], &policies, values, 0.0).unwrap();
         step.output(logits.clone(), critic.clone()).unwrap().reduced.loss * *prob
     };
     let total = seen.iter().map(part).reduce(|a, b| a + b).unwrap();
@@ -204,7 +204,7 @@ fn at_the_first_token_exact_advantages_are_q_less_v() {
     let (values, advantages) = (mdp.values(&policies[0], 0.3).unwrap(), mdp.advantages(&policies[0], 0.3).unwrap());
     let objective = plain(gae(0.0), KlPlacement::in_reward(0.3), Aggregation::Sum);
     for (_, rows) in groups(&world, &policies, 0, 1) {
-        let step = Step::new(&objective, &world, &rows, &policies, &values.v, 0.0, &Device::flex()).unwrap();
+        let step = Step::new(&objective, &world, &rows, &[0], &policies, &values.v, 0.0).unwrap();
         let path = rows[0].states.iter().zip(&rows[0].tokens);
         let exact: Vec<f64> = path.map(|(state, token)| advantages[*state][*token as usize]).collect();
         assert!(distance(&host(step.advantages.advantages), &exact) < 1e-14);
@@ -254,7 +254,7 @@ fn ascend(
             weights.extend(vec![prob / group.len() as f64; group.len()]);
             rows.extend(group);
         }
-        let step = Step::grouped(objective, world, &rows, &ids, &policies, &values, beta, &Device::flex()).unwrap();
+        let step = Step::new(objective, world, &rows, &ids, &policies, &values, beta).unwrap();
         let logits = table(&World::table(&policies), world.actions(), &device).require_grad();
         let losses = step.output(logits.clone(), table(&values, 1, &device)).unwrap().row_losses();
         let weights = Tensor::<1>::from_data(TensorData::from(&weights[..]), (&device, DType::F64));
@@ -346,7 +346,7 @@ fn update(objective: &dyn RolloutObjective, values: &Change, rewards: &Change) -
     let device = Device::flex().autodiff();
     let per_prompt = world.prompts[0].tree().states().len();
     let values: Vec<f64> = (0..world.states()).map(|s| values(s / per_prompt, 0.5 + 0.125 * s as f64)).collect();
-    let step = Step::new(objective, &world, &rows, &policies, &values, 0.0, &Device::flex()).unwrap();
+    let step = Step::new(objective, &world, &rows, &[0, 0, 1, 1], &policies, &values, 0.0).unwrap();
     let logits = table(&World::table(&policies), world.actions(), &device).require_grad();
     let loss = step.output(logits.clone(), table(&values, 1, &device)).unwrap().reduced.loss;
     host(-logits.grad(&loss.backward()).unwrap())
