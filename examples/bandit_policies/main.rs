@@ -42,8 +42,8 @@ struct Args {
     /// Methods by name, separated by commas; all without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Steps of each run: responses are sampled once in each and learned from twice
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    /// Steps of each run: responses are sampled once in each and learned from four times
+    #[arg(long, value_name = "N", default_value_t = 200)]
     steps: usize,
     /// Learning rate of Adam at first; it falls to 0
     #[arg(long, value_name = "RATE", default_value_t = 0.05)]
@@ -78,6 +78,9 @@ impl Outcome {
         self.curve.last().map_or(f64::NAN, |(_, distance)| *distance)
     }
 }
+
+/// Updates on the responses of a step.
+const UPDATES: usize = 4;
 
 /// How much more the best response to a prompt is worth than the next.
 const LEAD: f64 = 0.15;
@@ -177,7 +180,7 @@ fn train(
         // Those to a prompt follow each other.
         let groups: Vec<u64> = (0..rows.len()).map(|row| (row / run.group_size) as u64).collect();
         let rollouts = Step::new(run.objective.as_ref(), world, &rows, &groups, &policies, &values, beta)?;
-        for _ in 0..2 {
+        for _ in 0..UPDATES {
             let loss = rollouts.output(tables.logits.val(), tables.values.val())?.reduced.loss;
             let gradients = GradientsParams::from_grads(loss.backward(), &tables);
             let rate = args.learning_rate * (1.0 - step as f64 / steps as f64);
@@ -210,7 +213,7 @@ fn plot(args: &Args, runs: &[(Run, Outcome)]) -> Result<()> {
             title: title.into(),
             x_label: "steps".into(),
             y_label: format!("log10 of {y_label}"),
-            series: runs.iter().map(|(run, outcome)| series(&run.label, outcome)).collect(),
+            series: runs.iter().map(|(run, outcome)| series(run, outcome)).collect(),
             level: Some(("tolerance".into(), tolerance.log10())),
         }));
     }
@@ -220,8 +223,12 @@ fn plot(args: &Args, runs: &[(Run, Outcome)]) -> Result<()> {
     Ok(())
 }
 
-fn series(label: &str, outcome: &Outcome) -> Series {
+fn series(run: &Run, outcome: &Outcome) -> Series {
     // Below a millionth all is rounding and luck.
     let points = outcome.curve.iter().map(|(step, distance)| (*step, distance.max(1e-6).log10())).collect();
-    Series { name: label.to_owned(), points, joined: true }
+    let name = match run.claim {
+        Claim::BestPerToken => format!("{}, per token", run.label),
+        _ => run.label.clone(),
+    };
+    Series { name, points, joined: true }
 }
