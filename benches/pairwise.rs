@@ -4,12 +4,9 @@
 //! Every round measures everything once, a few repetitions each, so that a noisy machine is noisy for all; the table has
 //! medians over the rounds. `-- --python python3` starts `benches/peers/pairwise.py` as the peer: an interpreter with TRL.
 
-use std::{
-    hint::black_box,
-    io::{BufRead, BufReader, Write},
-    process::{ChildStdin, ChildStdout, Command, Stdio},
-    time::Instant,
-};
+mod beside;
+
+use std::hint::black_box;
 
 use accordant::{
     objectives::{
@@ -21,7 +18,9 @@ use accordant::{
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use beside::{Case, Peer, PeerTimes, median};
 
 const PAIRS: usize = 4096;
 
@@ -140,66 +139,6 @@ impl Inputs {
     }
 }
 
-/// One thing that is measured: microseconds of each repetition.
-struct Case<'a> {
-    name: String,
-    run: Box<dyn Fn() -> Result<()> + 'a>,
-    micros: Vec<f64>,
-}
-
-impl<'a> Case<'a> {
-    fn new(name: &str, run: impl Fn() -> Result<()> + 'a) -> Self {
-        Self { name: name.to_owned(), run: Box::new(run), micros: Vec::new() }
-    }
-
-    fn measure(&mut self, repeats: usize) -> Result<()> {
-        for i in 0..repeats + 3 {
-            let start = Instant::now();
-            (self.run)()?;
-            // The first ones warm up.
-            if i >= 3 {
-                self.micros.push(1e6 * start.elapsed().as_secs_f64());
-            }
-        }
-        Ok(())
-    }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// TRL in a process of its own.
-struct Peer {
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(python: &str) -> Result<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pairwise.py");
-        let mut command = Command::new(python);
-        let child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let child = child.with_context(|| format!("{python} {script}"))?;
-        let to = child.stdin.context("the peer's input")?;
-        Ok(Self { to, from: BufReader::new(child.stdout.context("the peer's output")?) })
-    }
-
-    /// Microseconds of each repetition, by loss.
-    fn ask(&mut self, repeats: usize) -> Result<Vec<(String, Vec<f64>)>> {
-        writeln!(self.to, "{}", json!({"pairs": PAIRS, "repeats": repeats}))?;
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        let answer: Value = serde_json::from_str(&line).context("the peer's answer")?;
-        let losses = answer.as_object().context("losses")?.iter();
-        let micros = |seconds: &Value| -> Option<Vec<f64>> {
-            seconds.as_array()?.iter().map(|seconds| Some(1e6 * seconds.as_f64()?)).collect()
-        };
-        losses.map(|(loss, seconds)| Ok((loss.clone(), micros(seconds).context("seconds")?))).collect()
-    }
-}
-
 /// DPO written out, on tensors.
 fn naive_dpo(inputs: &Inputs) -> Result<()> {
     let [chosen, rejected] = inputs.policy.clone();
@@ -231,17 +170,15 @@ fn main() -> Result<()> {
             }));
         }
     }
-    let mut peer = arguments.python.as_deref().map(Peer::start).transpose()?;
-    let mut trl: Vec<(String, Vec<f64>)> = Vec::new();
+    let start = |python: &str| Peer::start(python, "pairwise.py");
+    let mut peer = arguments.python.as_deref().map(start).transpose()?;
+    let mut trl = PeerTimes::default();
     for _ in 0..arguments.rounds {
         for case in &mut cases {
             case.measure(arguments.repeats)?;
         }
-        for (loss, micros) in peer.as_mut().map(|peer| peer.ask(arguments.repeats)).transpose()?.unwrap_or_default() {
-            match trl.iter_mut().find(|(name, _)| *name == loss) {
-                Some((_, all)) => all.extend(micros),
-                None => trl.push((loss, micros)),
-            }
+        if let Some(peer) = &mut peer {
+            trl.add(peer.ask(&json!({"pairs": PAIRS, "repeats": arguments.repeats}))?);
         }
     }
 
@@ -251,8 +188,8 @@ fn main() -> Result<()> {
     println!("{:<24} {:>7} {:>9} {:>13} {:>9}  TRL's", "", "loss", "to naive", "with metrics", "to TRL");
     while let (Some((name, loss)), Some((_, whole))) = (rows.next(), rows.next()) {
         let theirs = IN_TRL.iter().find(|(ours, _)| *ours == name).map_or("sigmoid", |(_, theirs)| theirs);
-        let peer = trl.iter().find(|(loss, _)| loss == theirs).map(|(_, micros)| median(micros.clone()));
-        let beside = peer.map_or_else(String::new, |peer| format!("{:>9.2}  {theirs} {peer:.0}", whole / peer));
+        let beside =
+            trl.median(theirs).map_or_else(String::new, |peer| format!("{:>9.2}  {theirs} {peer:.0}", whole / peer));
         println!("{name:<24} {loss:>7.0} {:>9.2} {whole:>13.0} {beside}", loss / naive);
     }
     Ok(())

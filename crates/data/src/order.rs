@@ -20,6 +20,8 @@ pub enum Purpose {
     Actions,
     /// Which records are held out.
     Split,
+    /// The order in which a pass over the rollouts of an iteration visits them.
+    Minibatches,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
@@ -40,8 +42,13 @@ pub fn stream(seed: u64, purpose: Purpose, index: u32) -> ChaCha8Rng {
 /// assert_eq!(order, [0, 1, 2, 3, 4]);
 /// ```
 pub fn epoch_order(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
+    shuffled(len, seed, Purpose::DataOrder, epoch)
+}
+
+/// A random order of `0..len`, drawn from [`stream`].
+pub fn shuffled(len: usize, seed: u64, purpose: Purpose, index: u32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..len).collect();
-    order.shuffle(&mut stream(seed, Purpose::DataOrder, epoch));
+    order.shuffle(&mut stream(seed, purpose, index));
     order
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use toys::{
     lists::{self, Lists},
     pairs::{Form, Mistake, Pairs},
+    rollouts,
     singles::{self, Singles},
 };
 
@@ -101,6 +102,7 @@ fn a_claim_about_other_data_is_said_to_be_one() {
     let lists = Lists { mistake: lists::Mistake::None };
     let (pairs, singles) = (subject(&pairs), Subject::unpaired("singles", &singles).on(Device::flex()));
     let lists = Subject::listwise("lists", &lists).on(Device::flex());
+    let rollouts = Subject::rollouts("rollouts", &rollouts::GRPO).on(Device::flex());
     for (subject, claim) in [
         (&pairs, Property::DecreasingInDesirable),
         (&pairs, Property::IncreasingInUndesirable),
@@ -113,6 +115,12 @@ fn a_claim_about_other_data_is_said_to_be_one() {
         (&lists, Property::SwapDifferencePerToken(1.0)),
         (&lists, Property::LabelProbMixes),
         (&lists, Property::IncreasingInUndesirable),
+        (&lists, Property::ZeroSumGroups),
+        (&pairs, Property::Learns("values")),
+        (&pairs, Property::WholeGroups),
+        (&rollouts, Property::ShiftInvariant),
+        (&rollouts, Property::BatchStatistics),
+        (&rollouts, Property::TiesSayNothing),
     ] {
         let subject = subject.clone().declare(claim);
         let violation = check(&subject).unwrap_err();

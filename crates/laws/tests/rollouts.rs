@@ -66,6 +66,7 @@ fn ppo(loss: &Rollouts) -> Subject<'_> {
         .response_column("values", VALUES)
         .response_column("entropies", Range::Tokens(0.0, 2.0))
         .declare(Property::EntropyBonus(0.125))
+        .declare(Property::Learns("entropies"))
         .declare(Property::OnPolicy { factor: 1.0, value: true })
         .declare(clips(Ratio::Token))
         .declare(Property::TemporalDifferences { discount: 0.9, gae_lambda: 0.5 })
@@ -223,6 +224,7 @@ fn mistakes_with_values() {
         ppo,
         &[
             ("sign of the entropy", Mistake::EntropySign, "entropy bonus", &[]),
+            ("entropy detached", Mistake::EntropyDetached, "`entropies` learns", &["entropy bonus"]),
             (
                 "reward on the pad slot",
                 Mistake::RewardOnThePadSlot,

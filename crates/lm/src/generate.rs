@@ -70,6 +70,51 @@ pub fn sample<M: CachedLm>(
 ) -> Result<Vec<Completion>> {
     let SampleConfig { max_new_tokens, temperature, seed } = *config;
     check_domain(temperature.is_finite() && temperature > 0.0, "temperature", "finite and > 0", temperature)?;
+    let stream = |row| Chooser::drawing(seed, first_row + row, temperature);
+    let rows = (0..prompts.len() as u64).map(stream).collect();
+    generate(model, prompts, stop_ids, max_new_tokens, rows, device)
+}
+
+/// The likeliest token at each step, up to a stop id or `max_new_tokens`; the first of them at a tie. The
+/// log-probabilities are the model's own, those at temperature 1.
+///
+/// # Errors
+/// As [`sample`].
+///
+/// # Example
+/// ```
+/// use accordant_lm::{decoder::DecoderConfig, generate::greedy};
+/// use burn::tensor::Device;
+/// let device = Device::flex();
+/// let model = DecoderConfig::new(10).init(7, &device)?;
+/// let completions = greedy(&model, &[vec![1, 2]], &[], 4, &device)?;
+/// assert_eq!(completions, greedy(&model, &[vec![1, 2]], &[], 4, &device)?);
+/// assert!(completions[0].logps.iter().all(|logp| *logp >= -10f64.ln())); // no less likely than chance
+/// # Ok::<(), accordant_lm::Error>(())
+/// ```
+pub fn greedy<M: CachedLm>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    stop_ids: &[u32],
+    max_new_tokens: usize,
+    device: &Device,
+) -> Result<Vec<Completion>> {
+    let rows = prompts.iter().map(|_| Chooser::Likeliest).collect();
+    generate(model, prompts, stop_ids, max_new_tokens, rows, device)
+}
+
+/// Rows leave the batch once this share of it has ended: a copy of the cache, about as large as the one that each step
+/// makes anyway, then pays for itself within a few steps.
+const ENDED_SHARE: f64 = 0.25;
+
+fn generate<M: CachedLm>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    stop_ids: &[u32],
+    max_new_tokens: usize,
+    choosers: Vec<Chooser>,
+    device: &Device,
+) -> Result<Vec<Completion>> {
     check_domain(max_new_tokens > 0, "max_new_tokens", "at least 1", max_new_tokens as f64)?;
     let head = model.head();
     let vocab = head.dims()[0];
@@ -78,27 +123,38 @@ pub fn sample<M: CachedLm>(
         return Ok(Vec::new());
     }
     let stop_ids: BTreeSet<u32> = stop_ids.iter().copied().collect();
-    let mut rows: Vec<Row> = (0..prompts.len() as u64).map(|row| Row::new(seed, first_row + row)).collect();
+    let mut rows: Vec<Row> = choosers.into_iter().map(Row::new).collect();
+    // The rows in the batch, in its order; all that have not ended are among them.
+    let mut batch: Vec<usize> = (0..rows.len()).collect();
     let (mut ids, mut mask) = left_padded(prompts, device);
     let mut cache = model.empty_cache();
     let weight = head.transpose();
     for step in 0..max_new_tokens {
         let hidden = model.hidden_cached(ids, mask.clone(), &mut cache)?;
-        let [batch, seq, width] = hidden.dims();
-        let last = hidden.narrow(1, seq - 1, 1).reshape([batch, width]);
+        let [count, seq, width] = hidden.dims();
+        let last = hidden.narrow(1, seq - 1, 1).reshape([count, width]);
         let logits =
             last.matmul(weight.clone()).try_into_vec_as::<f32>().expect("the device returns what it has computed");
-        let mut next = Vec::with_capacity(batch);
-        for (number, (row, logits)) in rows.iter_mut().zip(logits.chunks_exact(vocab)).enumerate() {
-            next.push(i64::from(
-                row.step(logits, temperature, &stop_ids).ok_or(Error::NotFinite { row: number, step })?,
-            ));
+        let mut next = Vec::with_capacity(count);
+        for (&row, logits) in batch.iter().zip(logits.chunks_exact(vocab)) {
+            next.push(i64::from(rows[row].step(logits, &stop_ids).ok_or(Error::NotFinite { row, step })?));
         }
-        if rows.iter().all(|row| row.completion.stopped) {
+        let going: Vec<usize> = (0..count).filter(|place| !rows[batch[*place]].completion.stopped).collect();
+        if going.is_empty() {
             break;
         }
-        ids = Tensor::from_data(TensorData::new(next, [batch, 1]), device);
-        let more = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; batch], [batch, 1]), device);
+        if ((count - going.len()) as f64) >= ENDED_SHARE * count as f64 {
+            let places: Vec<i64> = going.iter().map(|place| *place as i64).collect();
+            let places = Tensor::<1, Int>::from_data(TensorData::new(places, [going.len()]), device);
+            model.keep_rows(&mut cache, &places);
+            // Through integers: flex selects rows of a Bool tensor into another representation, which `cat` refuses.
+            mask = mask.int().select(0, places).equal_scalar(1);
+            next = going.iter().map(|place| next[*place]).collect();
+            batch = going.iter().map(|place| batch[*place]).collect();
+        }
+        let count = batch.len();
+        ids = Tensor::from_data(TensorData::new(next, [count, 1]), device);
+        let more = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; count], [count, 1]), device);
         mask = Tensor::cat(vec![mask, more], 1);
     }
     Ok(rows.into_iter().map(|row| row.completion).collect())
@@ -129,35 +185,62 @@ fn left_padded(prompts: &[Vec<u32>], device: &Device) -> (Tensor<2, Int>, Tensor
     (Tensor::from_data(TensorData::new(ids, shape), device), Tensor::from_data(TensorData::new(mask, shape), device))
 }
 
+/// How a row chooses its next id.
+enum Chooser {
+    Drawn { rng: Box<ChaCha8Rng>, temperature: f64 },
+    Likeliest,
+}
+
+impl Chooser {
+    fn drawing(seed: u64, number: u64, temperature: f64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(SAMPLE_STREAM | number);
+        Self::Drawn { rng: Box::new(rng), temperature }
+    }
+
+    /// The place of an id and its log-probability; none when the logits are not finite.
+    fn choose(&mut self, logits: &[f32]) -> Option<(usize, f64)> {
+        // Backwards, since the last of equals would win.
+        let likeliest = |logps: &[f64]| (0..logps.len()).rev().max_by(|a, b| logps[*a].total_cmp(&logps[*b]));
+        let (index, logps) = match self {
+            Self::Likeliest => {
+                let logps = host::log_softmax(logits, 1.0)?;
+                (likeliest(&logps)?, logps)
+            }
+            Self::Drawn { rng, temperature } => {
+                let logps = host::log_softmax(logits, *temperature)?;
+                let mut left = rng.random::<f64>();
+                let drawn = logps.iter().position(|logp| {
+                    left -= logp.exp();
+                    left < 0.0
+                });
+                // Rounding can leave a crumb after the last id: take the likeliest instead of an id of probability 0.
+                (drawn.or_else(|| likeliest(&logps))?, logps)
+            }
+        };
+        Some((index, logps[index]))
+    }
+}
+
 struct Row {
-    rng: ChaCha8Rng,
+    chooser: Chooser,
     completion: Completion,
 }
 
 impl Row {
-    fn new(seed: u64, number: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(SAMPLE_STREAM | number);
-        Self { rng, completion: Completion { ids: Vec::new(), logps: Vec::new(), stopped: false } }
+    fn new(chooser: Chooser) -> Self {
+        Self { chooser, completion: Completion { ids: Vec::new(), logps: Vec::new(), stopped: false } }
     }
 
-    /// Draws the next id; none when the logits are not finite. A row that has stopped repeats its last id, unrecorded.
-    fn step(&mut self, logits: &[f32], temperature: f64, stop_ids: &BTreeSet<u32>) -> Option<u32> {
+    /// Chooses the next id; none when the logits are not finite. A row that has stopped repeats its last id, unrecorded.
+    fn step(&mut self, logits: &[f32], stop_ids: &BTreeSet<u32>) -> Option<u32> {
         if self.completion.stopped {
             return self.completion.ids.last().copied();
         }
-        let logps = host::log_softmax(logits, temperature)?;
-        let mut left = self.rng.random::<f64>();
-        let drawn = logps.iter().position(|logp| {
-            left -= logp.exp();
-            left < 0.0
-        });
-        // Rounding can leave a crumb after the last id: take the likeliest instead of an id of probability 0.
-        let likeliest = || (0..logps.len()).max_by(|a, b| logps[*a].total_cmp(&logps[*b]));
-        let index = drawn.or_else(likeliest)?;
+        let (index, logp) = self.chooser.choose(logits)?;
         let id = u32::try_from(index).expect("a vocabulary fits in u32");
         self.completion.ids.push(id);
-        self.completion.logps.push(logps[index]);
+        self.completion.logps.push(logp);
         self.completion.stopped = stop_ids.contains(&id);
         Some(id)
     }
@@ -241,6 +324,45 @@ mod tests {
             })
             .sum();
         assert!(chi_squared < 33.7, "{chi_squared}");
+    }
+
+    #[test]
+    fn rows_that_leave_the_batch_change_none_that_stay() {
+        // With stop ids, rows end at different times and the batch shrinks; without, all run to the end. What a row wrote
+        // before its first stop id is the same.
+        let device = Device::flex();
+        let prompts: Vec<Vec<u32>> = (0..16).map(|row| vec![1 + row % 9; 1 + row as usize % 5]).collect();
+        let config = SampleConfig::new(20).with_seed(3);
+        let run = |stop_ids: &[u32]| sample(&model(&device), &prompts, stop_ids, &config, 0, &device).unwrap();
+        let (ending, endless) = (run(&[0, 1]), run(&[]));
+        for (ending, endless) in ending.iter().zip(&endless) {
+            assert_eq!(ending.ids, endless.ids[..ending.ids.len()]);
+            for (a, b) in ending.logps.iter().zip(&endless.logps) {
+                assert!((a - b).abs() < 1e-5, "{a} vs {b}");
+            }
+        }
+        let stopped = ending.iter().filter(|completion| completion.stopped).count();
+        assert!(stopped > 8, "{stopped} rows have left");
+    }
+
+    #[test]
+    fn greedy_takes_the_likeliest_and_says_how_likely() {
+        let device = Device::flex();
+        let model = model(&device);
+        let completion = &greedy(&model, &[vec![1, 2, 3]], &[], 5, &device).unwrap()[0];
+        let mut read = vec![1i64, 2, 3];
+        for (id, logp) in completion.ids.iter().zip(&completion.logps) {
+            let len = read.len();
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(read.clone(), [1, len]), &device);
+            let mask = Tensor::from_data(TensorData::new(vec![true; len], [1, len]), &device);
+            let last = model.hidden(ids, mask).unwrap().narrow(1, len - 1, 1).reshape([1, 64]);
+            let logits = last.matmul(model.head().transpose()).try_to_vec_as::<f32>().unwrap();
+            let best = (0..10).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+            assert_eq!(*id as usize, best);
+            assert!((host::log_softmax(&logits, 1.0).unwrap()[best] - logp).abs() < 1e-5);
+            read.push(i64::from(*id));
+        }
+        assert_eq!(Chooser::Likeliest.choose(&[1.0, 2.0, 2.0]).unwrap().0, 1, "the first at a tie");
     }
 
     #[test]

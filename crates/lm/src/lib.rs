@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decoder`] | a small decoder (RMSNorm, RoPE, grouped-query attention, SwiGLU, tied head), seeded |
 //! | [`generate`] | batched sampling with a KV cache and one random stream for each row |
+//! | [`value_head`] | values of states, for actor-critic methods |
 //!
 //! [`CausalLm`] is all that a trainer needs of a model: hidden states, and the weight of the output head. Any burn module
 //! can implement it. A model never returns logits for a whole batch: `accordant-ops` turns the hidden states that are
@@ -17,6 +18,7 @@ use burn::tensor::{Bool, Int, Tensor};
 pub mod decoder;
 pub mod error;
 pub mod generate;
+pub mod value_head;
 
 pub use error::{Error, Result};
 
@@ -24,6 +26,8 @@ pub use error::{Error, Result};
 /// initial weights', and the first of as many as there are rows to sample.
 const INIT_STREAM: u64 = 1 << 48;
 const SAMPLE_STREAM: u64 = 2 << 48;
+/// Those of a value head's initial weights.
+const HEAD_STREAM: u64 = 3 << 48;
 
 /// A causal language model, as a trainer sees it.
 pub trait CausalLm {
@@ -59,6 +63,10 @@ pub trait CachedLm: CausalLm {
         attention_mask: Tensor<2, Bool>,
         cache: &mut Self::Cache,
     ) -> Result<Tensor<3>>;
+
+    /// Forgets all rows of `cache` but those numbered `rows`, in that order: generation goes on without the rows that
+    /// have ended. `rows` is not empty.
+    fn keep_rows(&self, cache: &mut Self::Cache, rows: &Tensor<1, Int>);
 }
 
 /// Position of each token among the real tokens of its row, from 0; 0 on padding before the first. `[batch, seq]`.

@@ -53,6 +53,22 @@ pub enum Error {
     /// An objective that compares with a reference got no log-probabilities of it.
     #[error("the objective needs the reference's log-probabilities: compute them with `pair_logps` before training")]
     NoReference,
+    /// An objective that reads values of the states got no critic.
+    #[error("`{method}` needs a critic: train with `train_actor_critic`")]
+    NoCritic {
+        /// The objective.
+        method: &'static str,
+    },
+    /// Responses have different numbers of rewards, or others than there are weights.
+    #[error("prompt {prompt}: expected {expected} rewards, got {got}")]
+    Rewards {
+        /// The number of the prompt.
+        prompt: usize,
+        /// As many as there are weights, or as the first response has.
+        expected: usize,
+        /// How many the judge returned.
+        got: usize,
+    },
     /// Cached log-probabilities belong to other records.
     #[error("`{name}`: log-probabilities of other records (fingerprint {got:016x}, expected {expected:016x})")]
     Stale {

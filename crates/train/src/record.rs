@@ -124,14 +124,15 @@ impl Observer for Recorder {
         self.seconds += report.seconds;
         let speed = self.tokens as f64 / self.seconds.max(1e-9);
         let loss = report.means.mean("loss").unwrap_or(0.0);
-        let accuracy = report.means.mean("rewards/accuracies");
-        let accuracy = accuracy.map_or(String::new(), |value| format!(" acc {value:.3}"));
-        self.bar.set_message(format!("loss {loss:.4}{accuracy} {speed:.0} tok/s"));
+        let shown = [("acc", "rewards/accuracies"), ("reward", "reward"), ("success", "success")];
+        let known = shown.into_iter().filter_map(|(name, mean)| Some((name, report.means.mean(mean)?)));
+        let progress: String = known.map(|(name, value)| format!(" {name} {value:.3}")).collect();
+        self.bar.set_message(format!("loss {loss:.4}{progress} {speed:.0} tok/s"));
         self.bar.set_position(report.step as u64 + 1);
         let tenth = report.steps.div_ceil(10);
         if self.bar.is_hidden() && (report.step + 1).is_multiple_of(tenth) {
             let done = report.step + 1;
-            eprintln!("{:>8} {done}/{} loss {loss:.4}{accuracy} {speed:.0} tok/s", report.phase, report.steps);
+            eprintln!("{:>8} {done}/{} loss {loss:.4}{progress} {speed:.0} tok/s", report.phase, report.steps);
         }
         if report.step + 1 == report.steps {
             self.bar.finish_and_clear();

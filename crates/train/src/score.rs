@@ -4,7 +4,7 @@ use accordant_data::collate::TokenBatch;
 use accordant_lm::CausalLm;
 use accordant_ops::{
     TokenLogps,
-    selected::{SelectedOptions, selected_logps},
+    selected::{SelectedLogps, SelectedOptions, selected_logps},
 };
 use burn::tensor::Tensor;
 
@@ -23,9 +23,17 @@ pub fn score<M: CausalLm>(model: &M, batch: &TokenBatch) -> Result<TokenLogps> {
         let head = model.head();
         return Ok(batch.token_logps(Tensor::zeros([0], (&head.device(), head.dtype())))?);
     }
+    Ok(batch.token_logps(score_selected(model, batch, &SelectedOptions::new())?.logps)?)
+}
+
+/// What is known of the prediction of each scored token, of which there is at least one; `[num_scored]`, row by row.
+pub(crate) fn score_selected<M: CausalLm>(
+    model: &M,
+    batch: &TokenBatch,
+    options: &SelectedOptions,
+) -> Result<SelectedLogps> {
     let hidden = model.hidden(batch.ids.clone(), batch.attention_mask.clone())?;
     let [rows, seq, width] = hidden.dims();
     let predicting = hidden.reshape([rows * seq, width]).select(0, batch.sources.clone());
-    let logps = selected_logps(predicting, model.head(), None, &batch.targets, &SelectedOptions::new())?.logps;
-    Ok(batch.token_logps(logps)?)
+    Ok(selected_logps(predicting, model.head(), None, &batch.targets, options)?)
 }

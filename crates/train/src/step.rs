@@ -10,8 +10,8 @@ use accordant_ops::{Means, Reduced, check_domain};
 use burn::{
     config::Config,
     module::{Module, ModuleVisitor, Param},
-    optim::{AdamWConfig, GradientsAccumulator, GradientsParams},
-    tensor::{Device, Tensor},
+    optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer},
+    tensor::{Device, Gradients, Tensor},
 };
 
 use crate::{Error, Observer, Result, StepReport, schedule::warmup_cosine};
@@ -97,17 +97,35 @@ impl<M: Module> Default for Accumulation<M> {
 impl<M: Module> Accumulation<M> {
     /// Adds a micro-batch: runs its backward pass.
     pub fn add(&mut self, model: &M, reduced: &Reduced) {
+        if let Some(mut gradients) = self.backward(reduced) {
+            self.accumulate(model, &mut gradients);
+        }
+    }
+
+    /// [`Accumulation::add`] of a loss of two models, `model` and `critic`, in one backward pass.
+    pub fn add_both<C: Module>(&mut self, model: &M, of_critic: &mut Accumulation<C>, critic: &C, reduced: &Reduced) {
+        let gradients = self.backward(reduced);
+        (of_critic.numerator, of_critic.denominator) = (self.numerator, self.denominator);
+        if let Some(mut gradients) = gradients {
+            self.accumulate(model, &mut gradients);
+            of_critic.accumulate(critic, &mut gradients);
+        }
+    }
+
+    fn backward(&mut self, reduced: &Reduced) -> Option<Gradients> {
         // With no weight at all the numerator may not depend on the model, and there is nothing to learn from.
         let denominator = scalar(&reduced.denominator);
         self.denominator = if reduced.is_global { denominator } else { self.denominator + denominator };
-        if denominator != 0.0 {
-            self.numerator += scalar(&reduced.numerator);
-            // Records without a scored token may count and have nothing to learn from.
-            if reduced.numerator.is_tracked() {
-                let gradients = GradientsParams::from_grads(reduced.numerator.backward(), model);
-                self.gradients.accumulate(model, gradients);
-            }
+        if denominator == 0.0 {
+            return None;
         }
+        self.numerator += scalar(&reduced.numerator);
+        // Records without a scored token may count and have nothing to learn from.
+        reduced.numerator.is_tracked().then(|| reduced.numerator.backward())
+    }
+
+    fn accumulate(&mut self, model: &M, gradients: &mut Gradients) {
+        self.gradients.accumulate(model, GradientsParams::from_module(gradients, model));
     }
 
     /// The gradient of `Σ numerators / Σ denominators`, scaled down to a global norm of at most `max_norm`; all zero
@@ -167,8 +185,7 @@ pub(crate) fn run_steps<M: Module>(
         return Err(Error::NotAutodiff);
     }
     let len = records.lens.len();
-    // PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
-    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
+    let mut optimizer = adamw(config);
     let mut visits = Visits::new(len, config.seed);
     for step in 0..config.steps {
         let since = Instant::now();
@@ -184,12 +201,7 @@ pub(crate) fn run_steps<M: Module>(
             tokens += micro.tokens;
         }
         let gradient = accumulation.finish(&model, config.max_grad_norm);
-        for (what, got) in [("loss", gradient.loss), ("gradient norm", gradient.norm)] {
-            if !got.is_finite() {
-                let records = batch.iter().map(|index| (records.id)(*index)).collect();
-                return Err(Error::NotFinite { step, what, got, records });
-            }
-        }
+        check_finite(step, &gradient, || batch.iter().map(|index| (records.id)(*index)).collect())?;
         let learning_rate = config.rate(step);
         model = optimizer.step(learning_rate, model, gradient.gradients);
         observer.step(&StepReport {
@@ -207,8 +219,23 @@ pub(crate) fn run_steps<M: Module>(
     Ok(model)
 }
 
+/// PyTorch's constants: betas 0.9 and 0.999, epsilon 1e-8.
+pub(crate) fn adamw(config: &TrainConfig) -> ModuleOptimizer {
+    AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init()
+}
+
+/// Refuses a step that would spoil the parameters.
+pub(crate) fn check_finite(step: usize, gradient: &MeanGradient, records: impl Fn() -> Vec<String>) -> Result<()> {
+    for (what, got) in [("loss", gradient.loss), ("gradient norm", gradient.norm)] {
+        if !got.is_finite() {
+            return Err(Error::NotFinite { step, what, got, records: records() });
+        }
+    }
+    Ok(())
+}
+
 /// Which records a step visits.
-struct Visits {
+pub(crate) struct Visits {
     len: usize,
     seed: u64,
     order: Vec<usize>,
@@ -216,12 +243,12 @@ struct Visits {
 }
 
 impl Visits {
-    fn new(len: usize, seed: u64) -> Self {
+    pub(crate) fn new(len: usize, seed: u64) -> Self {
         Self { len, seed, order: Vec::new(), epoch: 0 }
     }
 
     /// The next `count` of at least one record; a new epoch begins wherever one ends.
-    fn next(&mut self, count: usize) -> Vec<usize> {
+    pub(crate) fn next(&mut self, count: usize) -> Vec<usize> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
             if self.order.is_empty() {

@@ -34,6 +34,7 @@ pub enum Mistake {
     KlTwice,
     KlOfTheReference,
     EntropySign,
+    EntropyDetached,
     NeighborsAreAGroup,
     IdsAreNumbers,
     MissingIsZero,
@@ -394,6 +395,7 @@ impl Loss for Rollouts {
         let counts = t.mask.clone().float().cast(t.policy.dtype()).sum_dim(1).squeeze_dim::<1>(1);
         if self.entropy != 0.0 {
             let entropies = t.tokens.get("entropies").ok_or("no `entropies`")?.clone().mask_fill(off, 0.0);
+            let entropies = if self.is(Mistake::EntropyDetached) { entropies.detach() } else { entropies };
             let sign = if self.is(Mistake::EntropySign) { -1.0 } else { 1.0 };
             let mean = entropies.sum() / counts.clone().sum().clamp_min(1.0);
             loss = loss - mean * (sign * self.entropy);

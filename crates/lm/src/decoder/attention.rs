@@ -21,6 +21,11 @@ impl KeyValues {
         self.len() == 0
     }
 
+    /// Forgets all rows but these.
+    pub(super) fn keep_rows(&mut self, rows: &Tensor<1, Int>) {
+        self.0 = self.0.take().map(|(keys, values)| (keys.select(0, rows.clone()), values.select(0, rows.clone())));
+    }
+
     /// Adds tokens and returns all there are.
     fn push(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let all = match self.0.take() {

@@ -236,6 +236,10 @@ impl CachedLm for Decoder {
     ) -> Result<Tensor<3>> {
         self.forward(ids, attention_mask, cache)
     }
+
+    fn keep_rows(&self, cache: &mut Self::Cache, rows: &Tensor<1, Int>) {
+        cache.iter_mut().for_each(|layer| layer.keep_rows(rows));
+    }
 }
 
 #[cfg(test)]

@@ -98,10 +98,15 @@ pub const METHOD: Method = Method {
     build: |options| Ok(Box::new(options.apply("group_normalized", GroupNormalizedConfig::new())?.init()?)),
 };
 
-/// `(value − mean) / (std + eps)`, `[n]`; 0 for equal values: a spread of nothing but rounding is none, and 0/0 is none
-/// either.
+/// `(value − mean) / (std + eps)`, `[n]`; 0 for equal values.
 pub(super) fn standardized(stats: &GroupStats, ddof: Ddof, eps: f64) -> Tensor<1> {
-    (stats.centered() / (stats.std(ddof) + eps)).mask_fill(stats.is_constant(), 0.0)
+    over_std(stats.centered(), stats, ddof, eps)
+}
+
+/// `centered / (std + eps)`, `[n]`; 0 for equal values: a spread of nothing but rounding is none, and 0/0 is none either.
+/// For values whose mean is 0 by construction: taking off the rounding of it would leave no 0 as it is.
+pub(super) fn over_std(centered: Tensor<1>, stats: &GroupStats, ddof: Ddof, eps: f64) -> Tensor<1> {
+    (centered / (stats.std(ddof) + eps)).mask_fill(stats.is_constant(), 0.0)
 }
 
 impl GroupNormalized {
@@ -236,4 +241,42 @@ mod tests {
             assert!(error.starts_with(start), "{error}");
         }
     }
+
+    accordant_laws::advantage_laws!(
+        group_normalized_obeys_the_laws,
+        "group_normalized",
+        GroupNormalizedConfig::new().with_eps(0.0).init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ZeroSumGroups,
+            GroupsApart,
+            RewardShiftInvariant,
+            RewardScaleInvariant(0.0),
+            IncreasingInReward,
+        ],
+    );
+
+    accordant_laws::advantage_laws!(
+        without_a_scale_it_obeys_the_laws,
+        "group_normalized, unscaled",
+        GroupNormalizedConfig::new().with_scale(Scale::None).init().unwrap(),
+        [],
+        [ReferenceFree, ZeroSumGroups, GroupsApart, RewardShiftInvariant, RewardScaleEquivariant, IncreasingInReward,],
+    );
+
+    accordant_laws::advantage_laws!(
+        scaled_by_the_batch_it_obeys_the_laws,
+        "group_normalized, scaled by the batch",
+        GroupNormalizedConfig::new().with_scale(Scale::Batch).with_eps(0.0).init().unwrap(),
+        [],
+        [
+            ReferenceFree,
+            ZeroSumGroups,
+            // The deviation is that of rewards before they are centered.
+            RewardShiftInvariantGlobally,
+            RewardShiftSensitive,
+            RewardScaleInvariant(0.0),
+        ],
+    );
 }

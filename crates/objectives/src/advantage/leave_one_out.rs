@@ -3,8 +3,8 @@
 //! **Paper:** Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs (2024),
 //! 2402.14740.
 //! **Use when:** several responses to each prompt are sampled and the gradient is to be unbiased; rewards keep their unit.
-//! **Checked by:** a golden number, hand-worked values, [`group_normalized`](super::group_normalized) times `N/(N−1)`, laws
-//! of estimators.
+//! **Checked by:** golden numbers (TRL), hand-worked values, [`group_normalized`](super::group_normalized) times
+//! `N/(N−1)`, laws of estimators.
 //! **Deviations:** a response without siblings gets 0; others are those that have a reward.
 
 use accordant_ops::{check_domain, groups::Ddof};
@@ -12,7 +12,7 @@ use burn::config::Config;
 
 use super::{
     Advantages, Estimator, Method, RewardBatch, Scaling, Shift,
-    group_normalized::standardized,
+    group_normalized::over_std,
     token_rewards::{check_reward_clip, clipped},
 };
 use crate::Result;
@@ -57,11 +57,11 @@ impl LeaveOneOutConfig {
 /// use accordant_ops::groups::Groups;
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
-/// let rewards = Tensor::from_floats([4.0, 1.0, 0.0], &device);
+/// let rewards = Tensor::from_floats([4.0, 1.0, 1.0], &device);
 /// let batch = RewardBatch::new(rewards, Groups::new(&[1, 1, 1]), Tensor::full([3, 1], true, &device))?;
 /// let output = LeaveOneOutConfig::new().init()?.estimate(&batch)?;
-/// // 4 − (1 + 0)/2, 1 − (4 + 0)/2, 0 − (4 + 1)/2
-/// assert_eq!(output.advantages.try_to_vec_as::<f32>().unwrap(), [3.5, -1.0, -2.5]);
+/// // 4 − (1 + 1)/2, 1 − (4 + 1)/2, and the same.
+/// assert_eq!(output.advantages.try_to_vec_as::<f32>().unwrap(), [3.0, -1.5, -1.5]);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "RLOO")]
@@ -100,7 +100,8 @@ impl Estimator for LeaveOneOut {
         let rewards = batch.less_divergence(clipped(batch.raw_rewards(), self.config.reward_clip))?;
         let advantages = batch.stats(rewards)?.centered_on_others();
         let advantages = match self.config.normalize {
-            true => standardized(&batch.stats_of_all(advantages)?, Ddof::One, self.config.eps),
+            // They sum to 0 over each group.
+            true => over_std(advantages.clone(), &batch.stats_of_all(advantages)?, Ddof::One, self.config.eps),
             false => advantages,
         };
         Advantages::of_rows(batch, advantages)

@@ -6,8 +6,8 @@
 //! **Status:** [`LogTame`] is our reading of its paper's abstract; the rest is as published.
 //! **Use when:** responses have rewards of different scales. If those are summed first, the largest scale decides, and
 //! different rewards with one sum cannot be told apart.
-//! **Checked by:** hand-worked values, [`group_normalized`](super::group_normalized) for one group and one reward, laws of
-//! estimators.
+//! **Checked by:** golden numbers (TRL), hand-worked values, [`group_normalized`](super::group_normalized) for one reward,
+//! laws of estimators; [`LogTame`] by hand alone.
 //! **Deviations:** the logarithm is odd, so that negative rewards have one.
 
 use accordant_ops::{
@@ -19,7 +19,7 @@ use burn::{config::Config, tensor::Tensor};
 
 use super::{
     Advantages, Estimator, Method, RewardBatch, Scaling, Shift,
-    group_normalized::{GroupNormalized, GroupNormalizedConfig, Scale, standardized},
+    group_normalized::{GroupNormalized, GroupNormalizedConfig, Scale, over_std},
 };
 use crate::{Error, Result};
 
@@ -195,7 +195,10 @@ impl Estimator for MultiReward {
         Advantages::of_rows(
             batch,
             match self.config.order {
-                Order::NormalizeThenSum => standardized(&batch.stats_of_all(sums)?, Ddof::One, self.config.eps),
+                // Each normalized reward sums to 0 over each group, and so do they.
+                Order::NormalizeThenSum => {
+                    over_std(sums.clone(), &batch.stats_of_all(sums)?, Ddof::One, self.config.eps)
+                }
                 Order::SumThenNormalize(_) => {
                     self.normalized.rows(batch.groups(), batch.less_divergence(sums)?, batch.is_scored())?
                 }

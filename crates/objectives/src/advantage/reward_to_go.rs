@@ -58,7 +58,8 @@ impl RewardToGoConfig {
 /// use accordant_ops::groups::Groups;
 /// use burn::tensor::{Device, Tensor};
 /// let device = Device::flex();
-/// let batch = RewardBatch::new(Tensor::from_floats([8.0], &device), Groups::new(&[0]), Tensor::full([1, 3], true, &device))?;
+/// let mask = Tensor::full([1, 3], true, &device);
+/// let batch = RewardBatch::new(Tensor::from_floats([8.0], &device), Groups::new(&[0]), mask)?;
 /// let output = RewardToGoConfig::new().with_discount(0.5).init()?.estimate(&batch)?;
 /// assert_eq!(output.advantages.try_to_vec_as::<f32>().unwrap(), [2.0, 4.0, 8.0]);
 /// # Ok::<(), accordant_objectives::Error>(())

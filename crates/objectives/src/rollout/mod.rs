@@ -218,6 +218,8 @@ pub fn entropy_threshold(entropies: &[f64], share: f64) -> Result<f64> {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod traps;

@@ -247,11 +247,12 @@ impl TokenNumbers<'_> {
             for at in (row * self.seq..(row + 1) * self.seq).filter(|at| self.mask[*at]) {
                 tokens += 1.0;
                 rows += f64::from(u8::from(first));
-                let excess = self.drift[at].exp_m1();
-                ratio += 1.0 + excess;
-                ratio_min = ratio_min.min(1.0 + excess);
-                ratio_max = ratio_max.max(1.0 + excess);
-                k3 += excess - self.drift[at];
+                let own = self.drift[at].exp();
+                ratio += own;
+                ratio_min = ratio_min.min(own);
+                ratio_max = ratio_max.max(own);
+                // Good to 1e-16, which is enough for a number that is looked at.
+                k3 += own - 1.0 - self.drift[at];
                 drift -= self.drift[at];
                 advantage += self.advantages[at];
                 square += self.advantages[at] * self.advantages[at];

@@ -3,7 +3,7 @@
 //! **Paper:** Tree-OPO: Off-policy Monte Carlo Tree-Guided Advantage Optimization for Multistep Reasoning (2025),
 //! 2509.09284.
 //! **Use when:** responses to a prompt go on from prefixes of a tree that a search has left.
-//! **Checked by:** hand-worked values and gradients, its parts, laws of methods.
+//! **Checked by:** hand-worked values and gradients, its parts, laws of its estimator.
 //! **Deviations:** see [`advantage::tree_opo`].
 
 use accordant_ops::reduce::Aggregation;

@@ -71,18 +71,18 @@ impl ValueBatch {
         Self { mask: self.mask.bool_and(keep), ..self }
     }
 
-    /// Predictions in a wide dtype, 0 behind the mask.
-    pub(crate) fn values(&self) -> Tensor<2> {
+    /// Predictions, `[batch, seq]`, in f32 or f64; 0 behind the mask.
+    pub fn values(&self) -> Tensor<2> {
         self.kept(self.values.clone())
     }
 
-    /// Returns likewise, detached.
-    pub(crate) fn returns(&self) -> Tensor<2> {
+    /// Returns likewise, constants.
+    pub fn returns(&self) -> Tensor<2> {
         self.kept(self.returns.clone().detach())
     }
 
-    /// Earlier predictions likewise, detached.
-    pub(crate) fn old_values(&self) -> Option<Tensor<2>> {
+    /// Earlier predictions likewise, constants; none if they are not known.
+    pub fn old_values(&self) -> Option<Tensor<2>> {
         self.old_values.clone().map(|old| self.kept(old.detach()))
     }
 

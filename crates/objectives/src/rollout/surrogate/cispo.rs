@@ -96,7 +96,8 @@ impl CispoConfig {
             check_domain((0.0..=1.0).contains(&low), "low", "in [0, 1]", low)?;
         }
         check_domain(self.high.is_finite() && self.high >= 1.0, "high", "finite and >= 1", self.high)?;
-        Ok(Cispo { config: self.clone() })
+        let log_bounds = (self.low.map_or(f64::NEG_INFINITY, f64::ln), self.high.ln());
+        Ok(Cispo { config: self.clone(), log_bounds })
     }
 }
 
@@ -104,6 +105,8 @@ impl CispoConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cispo {
     config: CispoConfig,
+    /// The bounds of the ratio as logarithms, so that counting what is clipped exponentiates nothing.
+    log_bounds: (f64, f64),
 }
 
 /// `cispo` by name.
@@ -124,10 +127,10 @@ impl Surrogate for Cispo {
     }
 
     fn clipped(&self, log_ratio: f64, advantage: f64) -> Option<Clipped> {
-        let ratio = log_ratio.exp();
-        match self.config {
-            CispoConfig { high, .. } if advantage > 0.0 && ratio > high => Some(Clipped::High),
-            CispoConfig { low: Some(low), .. } if advantage < 0.0 && ratio < low => Some(Clipped::Low),
+        let (low, high) = self.log_bounds;
+        match advantage {
+            gain if gain > 0.0 && log_ratio > high => Some(Clipped::High),
+            cost if cost < 0.0 && log_ratio < low => Some(Clipped::Low),
             _ => None,
         }
     }

@@ -91,7 +91,9 @@ impl ClipConfig {
         if let Some(dual) = dual_clip {
             check_domain(dual.is_finite() && dual > 1.0, "dual_clip", "finite and > 1", dual)?;
         }
-        Ok(Clip { config: self.clone() })
+        let dual = dual_clip.map_or(f64::INFINITY, f64::ln);
+        let log_bounds = LogBounds { low: (-clip_low).ln_1p(), high: clip_high.ln_1p(), dual };
+        Ok(Clip { config: self.clone(), log_bounds })
     }
 }
 
@@ -99,6 +101,15 @@ impl ClipConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clip {
     config: ClipConfig,
+    log_bounds: LogBounds,
+}
+
+/// The bounds of the ratio as logarithms, so that counting what is clipped exponentiates nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct LogBounds {
+    low: f64,
+    high: f64,
+    dual: f64,
 }
 
 /// `clip` by name.
@@ -118,11 +129,11 @@ impl Surrogate for Clip {
     }
 
     fn clipped(&self, log_ratio: f64, advantage: f64) -> Option<Clipped> {
-        let ratio = log_ratio.exp();
-        match self.config {
-            ClipConfig { dual_clip: Some(dual), .. } if advantage < 0.0 && ratio > dual => Some(Clipped::Dual),
-            ClipConfig { clip_low, .. } if advantage < 0.0 && ratio < 1.0 - clip_low => Some(Clipped::Low),
-            ClipConfig { clip_high, .. } if advantage > 0.0 && ratio > 1.0 + clip_high => Some(Clipped::High),
+        let LogBounds { low, high, dual } = self.log_bounds;
+        match advantage {
+            cost if cost < 0.0 && log_ratio > dual => Some(Clipped::Dual),
+            cost if cost < 0.0 && log_ratio < low => Some(Clipped::Low),
+            gain if gain > 0.0 && log_ratio > high => Some(Clipped::High),
             _ => None,
         }
     }

@@ -39,11 +39,12 @@ use crate::Result;
 pub fn sapo_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &SapoConfig) -> Result<Tensor<2>> {
     check_like("advantages", &log_ratios, &advantages)?;
     let advantages = advantages.detach();
-    let excess = log_ratios.exp() - 1.0;
-    let gate = |tau: f64| log_sigmoid(excess.clone() * tau).exp() * (4.0 / tau);
     let gains = advantages.clone().greater_scalar(0.0);
-    let gates = gate(config.tau_negative).mask_where(gains, gate(config.tau_positive));
-    Ok(-advantages * gates)
+    let of_sign = |positive: f64, negative: f64| advantages.full_like(negative).mask_fill(gains.clone(), positive);
+    let SapoConfig { tau_positive, tau_negative } = *config;
+    let excess = (log_ratios.exp() - 1.0) * of_sign(tau_positive, tau_negative);
+    let factors = of_sign(-4.0 / tau_positive, -4.0 / tau_negative) * advantages.clone();
+    Ok(log_sigmoid(excess).exp() * factors)
 }
 
 /// Configuration of [`Sapo`].

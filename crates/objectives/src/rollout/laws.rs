@@ -1,0 +1,253 @@
+//! Every method on rollouts under the laws: rewards, advantages and loss together.
+
+use accordant_laws::{
+    Batch, Divergence, Mean, Ratio, Subject, check_all, reduces_to, reduces_to_after, rollout_laws, rollout_loss,
+};
+use burn::tensor::Device;
+
+use super::{
+    PolicyGradient, bnpo::BnpoConfig, cispo::CispoConfig, dapo::DapoConfig, dr_grpo::DrGrpoConfig, gmpo::GmpoConfig,
+    grpo::GrpoConfig, gspo::GspoConfig, gspo_token::GspoTokenConfig, lite_ppo::LitePpoConfig, luspo::LuspoConfig,
+    methods, ppo::PpoConfig, sapo::SapoConfig, vapo::VapoConfig, vespo::VespoConfig,
+};
+use crate::Result;
+
+fn valid(method: Result<PolicyGradient>) -> PolicyGradient {
+    method.expect("valid in these tests")
+}
+
+rollout_laws!(
+    bnpo_obeys_the_laws,
+    "bnpo",
+    valid(BnpoConfig::new().with_kl_coef(0.25).init()),
+    [],
+    [
+        Averages(Mean::Tokens),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+        KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
+        ZeroSumGroups,
+        GroupsApart,
+        RewardShiftInvariant,
+    ],
+);
+
+rollout_laws!(
+    cispo_obeys_the_laws,
+    "cispo",
+    valid(CispoConfig::new().init()),
+    [],
+    [ReferenceFree, Averages(Mean::Tokens), OnPolicy { factor: 1.0, value: false }, ZeroSumGroups, GroupsApart],
+    except "finite differences" because "weights are constants",
+    except "finite differences, token by token" because "weights are constants"
+);
+
+rollout_laws!(
+    dapo_obeys_the_laws,
+    "dapo",
+    valid(DapoConfig::new().init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::Tokens),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.28, ratio: Ratio::Token },
+        ZeroSumGroups,
+        GroupsApart,
+        RewardShiftInvariant,
+    ],
+);
+
+rollout_laws!(
+    dr_grpo_obeys_the_laws,
+    "dr_grpo",
+    valid(DrGrpoConfig::new(8).init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::Length(8)),
+        IndependentOfOtherLengths,
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+        ZeroSumGroups,
+        GroupsApart,
+        RewardShiftInvariant,
+        RewardScaleEquivariant,
+    ],
+);
+
+rollout_laws!(
+    gmpo_obeys_the_laws,
+    "gmpo",
+    valid(GmpoConfig::new().with_kl_coef(0.25).init()),
+    [],
+    [
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
+    ],
+);
+
+rollout_laws!(
+    gspo_obeys_the_laws,
+    "gspo",
+    valid(GspoConfig::new().with_clip_low(0.1).with_clip_high(0.2).init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.1, high: 0.2, ratio: Ratio::Mean },
+    ],
+);
+
+rollout_laws!(
+    gspo_token_obeys_the_laws,
+    "gspo_token",
+    valid(GspoTokenConfig::new().with_clip_low(0.1).with_clip_high(0.2).init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.1, high: 0.2, ratio: Ratio::Mean },
+    ],
+    except "finite differences" because "the value is the response's, the gradient the token's",
+    except "finite differences, token by token" because "the value is the response's, the gradient the token's"
+);
+
+rollout_laws!(
+    lite_ppo_obeys_the_laws,
+    "lite_ppo",
+    valid(LitePpoConfig::new().init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::Tokens),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+        ZeroSumGroups,
+        RewardShiftInvariantGlobally,
+        RewardShiftSensitive,
+    ],
+);
+
+rollout_laws!(
+    luspo_obeys_the_laws,
+    "luspo",
+    valid(LuspoConfig::new().with_clip_low(0.1).with_clip_high(0.2).init()),
+    [],
+    [
+        ReferenceFree,
+        Averages(Mean::ResponseSums),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.1, high: 0.2, ratio: Ratio::Mean },
+    ],
+);
+
+rollout_laws!(
+    sapo_obeys_the_laws,
+    "sapo",
+    valid(SapoConfig::new().with_kl_coef(0.25).init()),
+    [],
+    [
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: false },
+        KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
+    ],
+);
+
+rollout_laws!(
+    vespo_obeys_the_laws,
+    "vespo",
+    valid(VespoConfig::new().init()),
+    [],
+    [ReferenceFree, Averages(Mean::Tokens), OnPolicy { factor: 1.0, value: false }],
+    except "finite differences" because "weights are constants",
+    except "finite differences, token by token" because "weights are constants"
+);
+
+rollout_laws!(
+    ppo_obeys_the_laws,
+    "ppo",
+    valid(PpoConfig::new().with_entropy_coef(0.125).init()),
+    ["values" => Tokens(-1.0, 1.0), "critic" => Tokens(-1.0, 1.0), "entropies" => Tokens(0.0, 2.0)],
+    [
+        Learns("critic"),
+        EntropyBonus(0.125),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+        KlInReward { kl_coef: 0.05 },
+        Whitened,
+        RewardShiftSensitive,
+    ],
+);
+
+rollout_laws!(
+    vapo_obeys_the_laws,
+    "vapo",
+    valid(VapoConfig::new().init()),
+    ["values" => Tokens(-1.0, 1.0), "critic" => Tokens(-1.0, 1.0), "success" => Binary],
+    [
+        ReferenceFree,
+        Learns("critic"),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.28, ratio: Ratio::Token },
+        Whitened,
+    ],
+);
+
+#[test]
+fn every_method_is_under_the_laws() {
+    let here = [include_str!("laws.rs"), include_str!("grpo.rs")].concat();
+    for method in methods() {
+        assert!(here.contains(&format!("    \"{}\",\n", method.name)), "{} is under no laws", method.name);
+    }
+}
+
+/// Every response as long as the others.
+fn of_one_length(batch: &Batch) -> Batch {
+    batch.map(|_, item| {
+        for response in &mut item.responses {
+            let rows = [&mut response.policy, &mut response.reference].into_iter();
+            rows.chain(response.tokens.values_mut()).for_each(|row| row.resize(3, -1.0));
+        }
+    })
+}
+
+#[test]
+fn methods_that_differ_in_their_mean_are_the_same_for_responses_of_one_length() {
+    let (grpo, bnpo) = (rollout_loss!(valid(GrpoConfig::new().init())), rollout_loss!(valid(BnpoConfig::new().init())));
+    let grpo = Subject::rollouts("grpo", &grpo).on(Device::flex());
+    let bnpo = Subject::rollouts("bnpo", &bnpo).on(Device::flex());
+    reduces_to_after(&grpo, of_one_length, &bnpo, of_one_length, 1e-12)
+        .unwrap_or_else(|violation| panic!("{violation}"));
+    reduces_to(&grpo, &bnpo, 1e-12).unwrap_err();
+}
+
+#[test]
+fn limits_of_methods_are_methods() {
+    let equal = |one: PolicyGradient, other: PolicyGradient| {
+        let (one, other) = (rollout_loss!(one), rollout_loss!(other));
+        let one = Subject::rollouts("one", &one).on(Device::flex());
+        reduces_to(&one, &Subject::rollouts("other", &other).on(Device::flex()), 1e-12)
+    };
+    let (bnpo, dapo) = (BnpoConfig::new().with_clip_high(0.28), DapoConfig::new());
+    equal(valid(dapo.init()), valid(bnpo.init())).unwrap_or_else(|violation| panic!("{violation}"));
+    // The same gradient, each token's own or through the response.
+    let (response, token) = (GspoConfig::new().with_clip_low(0.1), GspoTokenConfig::new().with_clip_low(0.1));
+    equal(valid(response.init()), valid(token.init())).unwrap_or_else(|violation| panic!("{violation}"));
+    equal(valid(dapo.init()), valid(BnpoConfig::new().init())).unwrap_err();
+}
+
+#[test]
+fn values_are_no_baseline_of_a_prompt() {
+    let ppo = rollout_loss!(valid(PpoConfig::new().init()));
+    let tokens = accordant_laws::Range::Tokens(-1.0, 1.0);
+    let subject = Subject::rollouts("ppo", &ppo).on(Device::flex());
+    let subject = subject.response_column("values", tokens).response_column("critic", tokens);
+    let subject = subject.declare(accordant_laws::Property::Learns("critic"));
+    let found = check_all(&subject.declare(accordant_laws::Property::RewardShiftInvariant));
+    let names: Vec<&str> = found.iter().map(|violation| violation.law.as_str()).collect();
+    assert_eq!(names, ["reward shift"]);
+}
