@@ -42,6 +42,17 @@ impl World {
         Ok(Self { prompts: rows.map(prompt).collect::<Result<_>>()? })
     }
 
+    /// The same with what a reward is above the reference's mean, for each token, in its place.
+    pub fn per_token(&self) -> Result<Self> {
+        let prompt = |mdp: &Mdp| {
+            let mean = mdp.expected_reward(mdp.reference())?;
+            let rewards = mdp.returns().into_iter().zip(mdp.tree().sequences());
+            let rewards = rewards.map(|(reward, tokens)| (reward - mean) / tokens.len() as f64).collect();
+            Ok(Mdp::new(mdp.tree().clone(), rewards, mdp.reference().clone())?)
+        };
+        Ok(Self { prompts: self.prompts.iter().map(prompt).collect::<Result<_>>()? })
+    }
+
     /// One policy for each prompt, of a table with a row for each state.
     pub fn policies(&self, logits: &[f64]) -> Result<Vec<Policy>> {
         let rows: Vec<Vec<f64>> = logits.chunks(self.actions()).map(<[f64]>::to_vec).collect();
@@ -142,23 +153,8 @@ fn at(table: Tensor<2>, places: &Tensor<1, Int>, shape: [usize; 2]) -> Tensor<2>
 
 impl<'a> Step<'a> {
     /// Advantages of `rows`, sampled from `policies`, of whose states a critic says `values`. `beta`: the strength of the KL
-    /// in what an optimal value is asked of.
+    /// in what an optimal value is asked of. `groups`: an id for each row.
     pub fn new(
-        objective: &'a dyn RolloutObjective,
-        world: &World,
-        rows: &[Response],
-        policies: &[Policy],
-        values: &[f64],
-        beta: f64,
-        device: &Device,
-    ) -> Result<Self> {
-        let groups: Vec<u64> = rows.iter().map(|row| row.prompt as u64).collect();
-        Self::grouped(objective, world, rows, &groups, policies, values, beta, device)
-    }
-
-    /// [`Step::new`] with groups of its own, an id for each row.
-    #[expect(clippy::too_many_arguments, reason = "a step is all of this")]
-    pub fn grouped(
         objective: &'a dyn RolloutObjective,
         world: &World,
         rows: &[Response],
@@ -166,8 +162,8 @@ impl<'a> Step<'a> {
         policies: &[Policy],
         values: &[f64],
         beta: f64,
-        device: &Device,
     ) -> Result<Self> {
+        let device = &Device::flex();
         let seq = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         let shape = [rows.len(), seq];
         let padded = |of: &dyn Fn(&Response, usize) -> i64| -> Vec<i64> {
