@@ -1,6 +1,5 @@
 //! What all methods on rollouts have in common, and the parts that they share.
 
-use accordant_laws::{Evaluated, Property, Range, Subject, Tensors, announce::assert_laws};
 use accordant_ops::{TokenLogps, reduce::Aggregation};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
@@ -10,10 +9,9 @@ use super::{
     grpo::GrpoConfig,
     methods,
     surrogate::{Surrogate, clip::ClipConfig},
-    tokens::evaluate_tokens,
 };
 use crate::{
-    Domain, Options,
+    Options,
     advantage::{Advantages, Estimator, RewardBatch, group_normalized::GroupNormalizedConfig},
     value::{ValueBatch, clipped_value::ClippedValueConfig},
 };
@@ -212,57 +210,6 @@ fn every_method_is_built_by_name() {
     for method in methods() {
         let objective = (method.build)(&Options::new()).expect(method.name);
         assert_eq!(objective.name(), method.name);
-    }
-}
-
-/// What a method makes of the laws' batches.
-fn evaluate(objective: &dyn RolloutObjective, t: &Tensors) -> Result<Evaluated, String> {
-    let (policy, reference, mask) = (t.policy.clone(), t.reference.clone(), t.mask.clone());
-    let output =
-        evaluate_tokens(objective, policy, reference, mask, &t.groups, &t.tokens, &t.response_columns, &t.parts)
-            .map_err(|error| error.to_string())?;
-    Ok(Evaluated {
-        losses: output.losses,
-        weights: output.weights,
-        loss: output.loss,
-        numerator: output.numerator,
-        denominator: output.denominator,
-        logged: Vec::new(),
-        advantages: Some(output.advantages),
-    })
-}
-
-/// What a method claims beyond the laws of all, and which of these it is excused from.
-fn claims<'a>(name: &str, subject: Subject<'a>) -> Subject<'a> {
-    match name {
-        "gpg" | "opo" | "reinforce" => subject.declare(Property::Ignores("old")),
-        "a2po" => subject
-            .declare(Property::Ignores("old"))
-            .except("missing rewards", "NaN tells a row without a reward from one with advantage 0"),
-        "trpa" => subject.except("missing rewards", "NaN tells a row without a reward from one with reward 0"),
-        "canon" => subject.except("row permutation", "equal metrics are split by the order of the rows"),
-        "cispo" | "vespo" => ["finite differences", "finite differences, token by token"]
-            .into_iter()
-            .fold(subject, |subject, law| subject.except(law, "weights are constants, so that the value says little")),
-        _ => subject,
-    }
-}
-
-#[test]
-fn every_method_obeys_the_laws_of_all() {
-    // A critic's values, and prefixes that make a tree, are not the laws' to draw.
-    for method in methods().iter().filter(|method| !["ppo", "tree_opo", "vapo"].contains(&method.name)) {
-        let objective = (method.build)(&Options::new()).expect(method.name);
-        let loss = |t: &Tensors| evaluate(objective.as_ref(), t);
-        let mut subject = claims(method.name, Subject::rollouts(method.name, &loss).on(Device::flex()));
-        for column in [objective.columns(), objective.reward_columns()].concat() {
-            assert_eq!(column.domain, Domain::Real, "the only one that a method reads so far");
-            subject = subject.response_column(column.name, Range::Real(-2.0, 2.0));
-        }
-        if objective.needs_groups() {
-            subject = subject.declare(Property::WholeGroups);
-        }
-        assert_laws(&subject);
     }
 }
 
