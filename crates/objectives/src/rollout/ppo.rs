@@ -26,7 +26,7 @@ use crate::{
 ///
 /// One iteration: sample, and keep log-probabilities, reference, values and scores as they are; advantages and returns of
 /// the **whole** batch; then for each epoch and mini-batch one update with new log-probabilities and values. Steer
-/// `kl_coef` by [`AdaptiveKl`](accordant_ops::AdaptiveKl) if it shall hold a target.
+/// `kl_coef` by [`AdaptiveKl`](accordant_ops::adaptive_kl::AdaptiveKl) if it shall hold a target.
 #[doc(alias = "1707.06347")]
 #[doc(alias = "2203.02155")]
 #[doc(alias = "InstructGPT")]

@@ -1,7 +1,7 @@
 //! Surrogates: how much each token's probability shall change, given its ratio and its advantage.
 //!
 //! A surrogate is one of the axes of [`PolicyGradient`](super::PolicyGradient): it sees the log-ratios that
-//! [`RatioLevel`](super::RatioLevel) has made of tokens, rows or groups and returns a loss for each token. On-policy, where
+//! [`RatioLevel`] has made of tokens, rows or groups and returns a loss for each token. On-policy, where
 //! every ratio is 1, all of them have the gradient of `−A log π`, but for a constant factor that their files state.
 //!
 //! | surrogate | far from the old policy |
