@@ -9,7 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use accordant::objectives::{Options, listwise, pairwise, unpaired};
+use accordant::objectives::{
+    Options, advantage, listwise, pairwise,
+    rollout::{self, surrogate},
+    unpaired,
+};
 
 /// What one file says of its method.
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ impl Header {
     }
 
     fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", |value| value.trim_end_matches('.'))
+        let several = || self.fields.get(&format!("{name}s"));
+        self.fields.get(name).or_else(several).map_or("", |value| value.trim_end_matches('.'))
     }
 }
 
@@ -56,7 +61,16 @@ fn files(family: &str) -> Vec<(String, String)> {
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let modules = read(&folder.join("mod.rs"));
     let names = modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
-    names.map(|name| (name.to_owned(), read(&folder.join(format!("{name}.rs"))))).collect()
+    // A folder is a family of its own.
+    let paths = names.map(|name| (name, folder.join(format!("{name}.rs")))).filter(|(_, path)| path.exists());
+    paths.map(|(name, path)| (name.to_owned(), read(&path))).collect()
+}
+
+/// What a method's file calls it.
+fn method_name(text: &str) -> &str {
+    let (_, method) = text.split_once("pub const METHOD: Method").expect("a method's file");
+    let (_, rest) = method.split_once("name: \"").expect("a method has a name");
+    rest.split_once('"').expect("a name ends").0
 }
 
 /// What a method consumes beside log-probabilities, and whether it needs a reference.
@@ -89,14 +103,39 @@ fn needs(family: &str, name: &str) -> Needs {
             sides.extend(method.needs_answer().then_some("answer"));
             Needs { reference: method.needs_reference(), sides }
         }
+        "rollout" => {
+            let method = rollout::build(name, &options).expect("defaults are valid");
+            let mut sides: Vec<_> = method.reward_columns().into_iter().map(|column| column.name).collect();
+            sides.extend(method.columns().into_iter().map(|column| column.name));
+            sides.extend(method.needs_values().then_some("values"));
+            sides.extend(method.needs_entropies().then_some("entropies"));
+            sides.extend(method.needs_groups().then_some("groups"));
+            Needs { reference: method.needs_reference(), sides }
+        }
+        "advantage" => {
+            let method = advantage::build(name, &options).expect("defaults are valid");
+            let mut sides: Vec<_> = method.columns().into_iter().map(|column| column.name).collect();
+            sides.extend(method.needs_values().then_some("values"));
+            sides.extend(method.needs_sum_sq_probs().then_some("sum_sq_probs"));
+            Needs { reference: false, sides }
+        }
+        "rollout/surrogate" => {
+            surrogate::build(name, &options).expect("defaults are valid");
+            Needs { reference: false, sides: Vec::new() }
+        }
         other => unreachable!("`{other}` is no family"),
     }
 }
 
-const FAMILIES: [(&str, &str, &str); 4] = [
+const FAMILIES: [(&str, &str, &str); 9] = [
     ("pairwise", "Pairs", "a chosen and a rejected response to one prompt"),
     ("unpaired", "Single labels", "a response and whether it is desirable"),
     ("listwise", "Lists", "several responses to one prompt, with scores"),
+    ("rollout", "Rollouts", "responses that the policy has sampled, with their rewards"),
+    ("advantage", "Advantages", "the rewards of a whole batch of rollouts"),
+    ("rollout/surrogate", "Surrogates", "importance ratios and advantages of tokens"),
+    ("reward_shaping", "Rewards", "numbers of verifiers and judges on the host"),
+    ("value", "Critics", "predictions of returns"),
     ("supervised", "Tokens", "log-probabilities or logits of tokens"),
 ];
 
@@ -122,7 +161,7 @@ fn document() -> String {
         let files = files(family);
         let (methods, helpers): (Vec<_>, Vec<_>) =
             files.iter().partition(|(_, text)| text.contains("pub const METHOD: Method"));
-        out += &format!("\n## {title} (`objectives::{family}`): {data}\n\n");
+        out += &format!("\n## {title} (`objectives::{}`): {data}\n\n", family.replace('/', "::"));
         if !methods.is_empty() {
             out += "| method | full name | paper | reads, beside log-probabilities | reference? | checked by |\n";
             out += "|---|---|---|---|---|---|\n";
@@ -130,7 +169,7 @@ fn document() -> String {
         let methods_are_empty = methods.is_empty();
         for (name, text) in methods {
             let header = Header::parse(text);
-            let needs = needs(family, name);
+            let needs = needs(family, method_name(text));
             let sides = match needs.sides.is_empty() {
                 true => "-".to_owned(),
                 false => needs.sides.iter().map(|side| format!("`{side}`")).collect::<Vec<_>>().join(", "),

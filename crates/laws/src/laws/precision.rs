@@ -37,6 +37,8 @@ pub(crate) fn near_f64(subject: &Subject, case: &Case, device: &Device) -> Resul
     let exact = subject.gradient(batch, &Layout::default(), Target::Items(&ones))?;
     let layout = Layout { dtype: DType::F32, ..Layout::default() };
     let single = subject.gradient_on(batch, &layout, Target::Items(&ones), device)?;
+    let advantages = exact.values.advantages.iter().flatten().flatten();
+    let largest_advantage = advantages.fold(0f64, |largest, advantage| largest.max(advantage.abs()));
     for (index, (item, gradients)) in batch.items.iter().zip(&exact.scored).enumerate() {
         let unit = &units[index];
         let mut conditioning: f64 = exact.values.losses[unit.clone()].iter().map(|loss| loss.abs()).sum();
@@ -46,6 +48,8 @@ pub(crate) fn near_f64(subject: &Subject, case: &Case, device: &Device) -> Resul
             let inputs = inputs.map(|(token, (p, r))| 1.0 + p.abs() + r.abs() + others(token));
             // A log-ratio is a sum: each of its terms feels the roundings of all.
             conditioning += inputs.zip(gradients).map(|(input, gradient)| input * gradient.abs()).sum::<f64>();
+            // So is an advantage, of terms as large as the largest: one near 0 has no digits of its own.
+            conditioning += largest_advantage * response.policy.iter().map(|p| 1.0 + p.abs()).sum::<f64>();
         }
         let bound = ROUNDINGS * f64::from(f32::EPSILON) * conditioning + f64::from(f32::MIN_POSITIVE);
         let total = |values: &[f64]| values[unit.clone()].iter().sum::<f64>();

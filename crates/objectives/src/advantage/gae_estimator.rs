@@ -114,6 +114,7 @@ impl GaeEstimatorConfig {
 /// ```
 #[doc(alias = "1506.02438")]
 #[doc(alias = "High-Dimensional Continuous Control Using Generalized Advantage Estimation")]
+#[doc(alias = "2203.02155")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaeEstimator {
     config: GaeEstimatorConfig,

@@ -86,6 +86,7 @@ impl GroupNormalizedConfig {
 #[doc(alias = "2503.20783")]
 #[doc(alias = "Dr. GRPO")]
 #[doc(alias = "Lite-PPO")]
+#[doc(alias = "2402.03300")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupNormalized {
     config: GroupNormalizedConfig,

@@ -17,7 +17,9 @@ fn range(domain: Domain) -> Range {
 
 #[test]
 fn every_estimator_obeys_the_laws() {
-    for estimator in built() {
+    // Columns by chance are no tree of prefixes; Tree-OPO refuses them.
+    for estimator in built().into_iter().filter(|estimator| estimator.name() != "tree_opo") {
+        let in_order = estimator.name() == "canon";
         let name = format!("{estimator:?}");
         let mut columns: Vec<_> =
             estimator.columns().into_iter().map(|column| (column.name, range(column.domain))).collect();
@@ -42,6 +44,10 @@ fn every_estimator_obeys_the_laws() {
         let loss = advantage_loss!(boxed estimator);
         let subject = Subject::advantages(name, &loss).on(Device::flex());
         let subject = columns.into_iter().fold(subject, |subject, (name, range)| subject.response_column(name, range));
-        assert_laws(&claims.into_iter().fold(subject, Subject::declare));
+        let subject = claims.into_iter().fold(subject, Subject::declare);
+        assert_laws(&match in_order {
+            true => subject.except("row permutation", "of equal metrics the earlier row is the lower one"),
+            false => subject,
+        });
     }
 }

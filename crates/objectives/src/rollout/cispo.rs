@@ -32,6 +32,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Clipped Importance Sampling Policy Optimization")]
+#[doc(alias = "2506.13585")]
 #[derive(Config, Debug, PartialEq)]
 pub struct CispoConfig {
     /// The smallest weight, in `[0, 1]`. None: the paper's and TRL's.

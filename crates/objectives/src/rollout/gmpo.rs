@@ -32,6 +32,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Geometric-Mean Policy Optimization")]
+#[doc(alias = "2507.20673")]
 #[derive(Config, Debug, PartialEq)]
 pub struct GmpoConfig {
     /// How far a log-ratio may fall, in nats, finite and ≥ 0. 0.4: the paper's.

@@ -31,6 +31,7 @@ use crate::{Result, advantage};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Group Policy Gradient")]
+#[doc(alias = "2504.02546")]
 #[derive(Config, Debug, PartialEq)]
 pub struct GpgConfig {
     /// Which responses count in α. Nonzero: verl's.

@@ -34,6 +34,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "GSPO-token")]
+#[doc(alias = "2507.18071")]
 #[derive(Config, Debug, PartialEq)]
 pub struct GspoTokenConfig {
     /// ε below 1, in `[0, 1]`. 3e-4: the paper's; ratios of responses hardly move.

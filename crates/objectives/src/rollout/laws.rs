@@ -6,15 +6,25 @@ use accordant_laws::{
 use burn::tensor::Device;
 
 use super::{
-    PolicyGradient, bnpo::BnpoConfig, cispo::CispoConfig, dapo::DapoConfig, dr_grpo::DrGrpoConfig, gmpo::GmpoConfig,
-    grpo::GrpoConfig, gspo::GspoConfig, gspo_token::GspoTokenConfig, lite_ppo::LitePpoConfig, luspo::LuspoConfig,
-    methods, ppo::PpoConfig, sapo::SapoConfig, vapo::VapoConfig, vespo::VespoConfig,
+    PolicyGradient, a2po::A2poConfig, bnpo::BnpoConfig, cispo::CispoConfig, dapo::DapoConfig, dr_grpo::DrGrpoConfig,
+    gmpo::GmpoConfig, grpo::GrpoConfig, gspo::GspoConfig, gspo_token::GspoTokenConfig, lite_ppo::LitePpoConfig,
+    luspo::LuspoConfig, methods, ppo::PpoConfig, sapo::SapoConfig, trpa::TrpaConfig, trust_region::TrustRegionConfig,
+    vapo::VapoConfig, vespo::VespoConfig,
 };
 use crate::Result;
 
 fn valid(method: Result<PolicyGradient>) -> PolicyGradient {
     method.expect("valid in these tests")
 }
+
+rollout_laws!(
+    a2po_obeys_the_laws,
+    "a2po",
+    A2poConfig::new().with_beta(0.5).init().unwrap(),
+    ["optimal_value" => Real(-1.0, 1.0)],
+    [Ignores("old"), Averages(Mean::Responses), RewardShiftSensitive, IncreasingInReward, GroupsApart],
+    except "missing rewards" because "NaN tells a missing reward from one that is expected"
+);
 
 rollout_laws!(
     bnpo_obeys_the_laws,
@@ -155,6 +165,23 @@ rollout_laws!(
         OnPolicy { factor: 1.0, value: false },
         KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
     ],
+);
+
+rollout_laws!(
+    trpa_obeys_the_laws,
+    "trpa",
+    TrpaConfig::new().with_kl_coef(0.25).init().unwrap(),
+    [],
+    [WholeGroups],
+    except "missing rewards" because "NaN tells a missing reward from one of 0"
+);
+
+rollout_laws!(
+    trust_region_obeys_the_laws,
+    "trust_region",
+    valid(TrustRegionConfig::new().init()),
+    [],
+    [ReferenceFree, Averages(Mean::Tokens), OnPolicy { factor: 1.0, value: true }, ZeroSumGroups, GroupsApart],
 );
 
 rollout_laws!(

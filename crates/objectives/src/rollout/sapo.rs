@@ -32,6 +32,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Soft Adaptive Policy Optimization")]
+#[doc(alias = "2511.20347")]
 #[derive(Config, Debug, PartialEq)]
 pub struct SapoConfig {
     /// How fast gains fade, finite and > 0. 1: the paper's.

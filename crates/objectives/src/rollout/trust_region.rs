@@ -35,6 +35,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 #[doc(alias = "1502.05477")]
 #[doc(alias = "TRPO")]
 #[doc(alias = "PPO-penalty")]
+#[doc(alias = "1707.06347")]
 #[derive(Config, Debug, PartialEq)]
 pub struct TrustRegionConfig {
     /// Weight of the divergence from the old policy, finite and ≥ 0. 1: where the second paper starts.

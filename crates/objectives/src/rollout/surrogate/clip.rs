@@ -41,6 +41,7 @@ use crate::Result;
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "1707.06347")]
+#[doc(alias = "1912.09729")]
 #[doc(alias = "PPO-clip")]
 #[doc(alias = "dual clip")]
 pub fn clip_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &ClipConfig) -> Result<Tensor<2>> {

@@ -41,6 +41,7 @@ use crate::Result;
 #[doc(alias = "1502.05477")]
 #[doc(alias = "TRPO")]
 #[doc(alias = "PPO-penalty")]
+#[doc(alias = "1707.06347")]
 pub fn importance_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, kl_coef: f64) -> Result<Tensor<2>> {
     check_like("advantages", &log_ratios, &advantages)?;
     let losses = -advantages.detach() * log_ratios.clone().exp();
