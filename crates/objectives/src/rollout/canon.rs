@@ -22,7 +22,7 @@ use crate::{
 /// A = μ (r − mean of the other half) + (1 − μ) (r − mean of the own half)
 /// ```
 ///
-/// By name, `max_len` is 256 unless it is given, TRL's default length of a completion.
+/// By name, `max_len` is 512 unless it is given, TRL's default length of a completion.
 ///
 /// # Example
 /// One response of two tokens, of which the first has become e^0.5 times as likely:
@@ -83,7 +83,7 @@ impl CanonConfig {
 pub const METHOD: Method = Method {
     name: "canon",
     title: "Conditional Advantage Estimation (CANON)",
-    build: |options| Ok(Box::new(options.apply("canon", CanonConfig::new(256))?.init()?)),
+    build: |options| Ok(Box::new(options.apply("canon", CanonConfig::new(512))?.init()?)),
 };
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
 /// Σ over tokens of max(−A ρ, −A clip(ρ, 1 − ε, 1 + ε)), over rows × max_len;   A = r − mean of the group
 /// ```
 ///
-/// By name, `max_len` is 256 unless it is given, TRL's default length of a completion.
+/// By name, `max_len` is 512 unless it is given, TRL's default length of a completion.
 ///
 /// # Example
 /// One response of two tokens, of which the first has become e^0.5 times as likely:
@@ -75,7 +75,7 @@ impl DrGrpoConfig {
 pub const METHOD: Method = Method {
     name: "dr_grpo",
     title: "Group Relative Policy Optimization Done Right (Dr. GRPO)",
-    build: |options| Ok(Box::new(options.apply("dr_grpo", DrGrpoConfig::new(256))?.init()?)),
+    build: |options| Ok(Box::new(options.apply("dr_grpo", DrGrpoConfig::new(512))?.init()?)),
 };
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! **Paper:** PVPO: Pre-Estimated Value-Based Policy Optimization for Agentic Reasoning (2025), 2508.21104.
 //! **Use when:** responses are expensive and few are sampled to each prompt; the reference can be sampled before.
 //! **Checked by:** hand-worked values and gradients, its parts, laws of methods.
-//! **Deviations:** none.
+//! **Deviations:** none. Its baseline does not come from the responses themselves, so that with a mean over the tokens of
+//! each response it learns to maximize `(r − V_ref)` per token: short successes, long failures.
 
 use accordant_ops::reduce::Aggregation;
 use burn::config::Config;
