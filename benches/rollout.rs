@@ -26,18 +26,36 @@ use beside::{Case, Peer, PeerTimes, median};
 const ROWS: usize = 64;
 const TOKENS: usize = 512;
 
-/// Methods, their options, and what TRL calls them.
-const METHODS: [(&str, &str, &[(&str, f64)], &str); 10] = [
-    ("grpo", "grpo", &[], "grpo"),
-    ("grpo with a divergence", "grpo", &[("kl_coef", 0.04)], "grpo_kl"),
-    ("bnpo", "bnpo", &[], "bnpo"),
-    ("dr_grpo", "dr_grpo", &[], "dr_grpo"),
-    ("dapo", "dapo", &[], "dapo"),
-    ("gspo", "gspo", &[], "gspo"),
-    ("cispo", "cispo", &[], "cispo"),
-    ("sapo", "sapo", &[], "sapo"),
-    ("luspo", "luspo", &[], "luspo"),
-    ("vespo", "vespo", &[], "vespo"),
+/// A method with an option or none, and what TRL calls it.
+struct Measured {
+    title: &'static str,
+    name: &'static str,
+    option: Option<(&'static str, f64)>,
+    theirs: &'static str,
+}
+
+impl Measured {
+    const fn new(name: &'static str) -> Self {
+        Self { title: name, name, option: None, theirs: name }
+    }
+}
+
+const METHODS: [Measured; 10] = [
+    Measured::new("grpo"),
+    Measured {
+        title: "grpo, a divergence",
+        option: Some(("kl_coef", 0.04)),
+        theirs: "grpo_kl",
+        ..Measured::new("grpo")
+    },
+    Measured::new("bnpo"),
+    Measured::new("dr_grpo"),
+    Measured::new("dapo"),
+    Measured::new("gspo"),
+    Measured::new("cispo"),
+    Measured::new("sapo"),
+    Measured::new("luspo"),
+    Measured::new("vespo"),
 ];
 
 /// The cost of objectives on rollouts.
@@ -111,8 +129,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = Device::flex().autodiff();
     let inputs = Inputs::new(&device);
-    let built = METHODS.iter().map(|(title, name, options, theirs)| {
-        let options = options.iter().fold(Options::new(), |all, (name, value)| all.with(*name, value));
+    let built = METHODS.iter().map(|Measured { title, name, option, theirs }| {
+        let options = option.iter().fold(Options::new(), |all, (name, value)| all.with(*name, value));
         Ok((*title, build(name, &options)?, *theirs))
     });
     let built = built.collect::<Result<Vec<_>>>()?;
