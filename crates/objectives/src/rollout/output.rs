@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accordant_ops::{Means, Reduced, check_shape, masked::masked_sum};
-use burn::tensor::{Bool, Tensor, Transaction};
+use burn::tensor::{Bool, DType, Tensor, TensorData, Transaction};
 
 use super::{
     RatioLevel, RolloutBatch, Totals,
@@ -132,7 +132,14 @@ impl RolloutOutput {
         let floats: Vec<(What, Tensor<2>)> = [
             (What::Drift, Some(self.drift.clone().inner())),
             (What::Advantages, Some(self.advantages.clone().inner())),
-            (What::LogRatios, self.ratios.as_ref().map(|ratios| ratios.log_ratios.clone().inner())),
+            // A token's own ratio is its drift, to which no bound of the exponent matters that any clip could see.
+            (
+                What::LogRatios,
+                self.ratios
+                    .as_ref()
+                    .filter(|ratios| ratios.level.is_shared())
+                    .map(|ratios| ratios.log_ratios.clone().inner()),
+            ),
             (What::FromReference, known(&self.from_reference)),
             (What::Entropies, known(&self.entropies)),
         ]
@@ -148,7 +155,7 @@ impl RolloutOutput {
         }
         let mut data = read.execute().into_iter();
         let mut next = || data.next().expect("as many are taken as were registered");
-        let mask: Vec<bool> = next().convert::<bool>().try_into_vec().expect("converted to bool");
+        let mask = bits(next());
         let floats: Vec<(What, Vec<f64>)> = floats.into_iter().map(|(what, _)| (what, numbers(next()))).collect();
         let column = |what| floats.iter().find(|(known, _)| *known == what).map(|(_, values)| values.as_slice());
         let [_, seq] = self.mask.dims();
@@ -157,7 +164,8 @@ impl RolloutOutput {
             seq,
             drift: column(What::Drift).expect("always read"),
             advantages: column(What::Advantages).expect("always read"),
-            log_ratios: column(What::LogRatios),
+            log_ratios: column(What::LogRatios).or(column(What::Drift)),
+            is_single: self.drift.dtype() == DType::F32,
             from_reference: column(What::FromReference),
             entropies: column(What::Entropies),
         };
@@ -166,6 +174,14 @@ impl RolloutOutput {
             diagnostics.means.add(&format!("loss/{}", term.name), numbers(next())[0], numbers(next())[0]);
         }
         diagnostics
+    }
+}
+
+/// Marks that were read from the device.
+fn bits(data: TensorData) -> Vec<bool> {
+    match data.as_slice::<bool>() {
+        Ok(bits) => bits.to_vec(),
+        Err(_) => data.convert::<bool>().try_into_vec().expect("converted to bool"),
     }
 }
 
@@ -225,6 +241,8 @@ impl Diagnostics {
 /// Numbers of tokens on the host, row by row.
 struct TokenNumbers<'a> {
     mask: &'a [bool],
+    /// Whether the numbers came in f32, so that more digits of a ratio would say nothing.
+    is_single: bool,
     seq: usize,
     drift: &'a [f64],
     advantages: &'a [f64],
@@ -247,11 +265,11 @@ impl TokenNumbers<'_> {
             for at in (row * self.seq..(row + 1) * self.seq).filter(|at| self.mask[*at]) {
                 tokens += 1.0;
                 rows += f64::from(u8::from(first));
-                let own = self.drift[at].exp();
+                let own = if self.is_single { f64::from((self.drift[at] as f32).exp()) } else { self.drift[at].exp() };
                 ratio += own;
                 ratio_min = ratio_min.min(own);
                 ratio_max = ratio_max.max(own);
-                // Good to 1e-16, which is enough for a number that is looked at.
+                // Good to the rounding of a ratio, which is enough for a number that is looked at.
                 k3 += own - 1.0 - self.drift[at];
                 drift -= self.drift[at];
                 advantage += self.advantages[at];
