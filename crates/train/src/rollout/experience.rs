@@ -8,8 +8,9 @@ use accordant_lm::{
 };
 use accordant_objectives::{
     Column,
-    advantage::{Advantages, RewardBatch},
-    rollout::{CriticValues, RolloutBatch, RolloutOutput, Sampling, Totals, policy_gradient::SUCCESS},
+    advantage::{Advantages, RewardBatch, token_rewards::ENDED},
+    rollout::{RolloutBatch, RolloutOutput, Sampling, Totals, policy_gradient::SUCCESS},
+    value::ValueBatch,
 };
 use accordant_ops::{Means, TokenLogps, check_domain, groups::Groups, selected::SelectedOptions};
 use burn::{
@@ -132,10 +133,15 @@ impl Experience {
     fn column(&self, rows: &[usize], column: Column, device: &Device) -> Result<Tensor<1>> {
         let mut values = Vec::with_capacity(rows.len());
         for &row in rows {
-            let scored = &self.rows[row].scored;
-            let success =
-                scored.success.filter(|_| column.name == SUCCESS.name).map(|success| f64::from(u8::from(success)));
-            let value = scored.columns.get(column.name).copied().or(success);
+            let Row { scored, completion, .. } = &self.rows[row];
+            // What the loop itself knows, unless the judge says otherwise.
+            let known = match column.name {
+                name if name == SUCCESS.name => scored.success,
+                name if name == ENDED.name => Some(completion.stopped),
+                _ => None,
+            };
+            let known = known.map(|bit| f64::from(u8::from(bit)));
+            let value = scored.columns.get(column.name).copied().or(known);
             check_column(&self.name(row), column, value)?;
             values.extend(value);
         }
@@ -510,12 +516,10 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
             let [count, width] = layout.shape();
             let has_return = |row: &&Row| (0..width).map(|at| row.returns_at(at)).collect::<Vec<_>>();
             let mask: Vec<bool> = picked.iter().flat_map(has_return).collect();
-            batch = batch.with_critic(CriticValues {
-                values,
-                old_values: known(|row| row.critic.as_ref().map_or(&[], |critic| &critic.old)),
-                returns: known(|row| row.critic.as_ref().map_or(&[], |critic| &critic.returns)),
-                mask: Tensor::from_data(TensorData::new(mask, [count, width]), device),
-            })?;
+            let mask = Tensor::from_data(TensorData::new(mask, [count, width]), device);
+            let returns = known(|row| row.critic.as_ref().map_or(&[], |critic| &critic.returns));
+            let old = known(|row| row.critic.as_ref().map_or(&[], |critic| &critic.old));
+            batch = batch.with_critic(ValueBatch::new(values, returns, mask)?.with_old_values(old)?)?;
         }
         for column in self.objective.columns() {
             batch = batch.with_column(column, experience.column(rows, column, device)?)?;
