@@ -7,10 +7,6 @@ use accordant_objectives::{
     advantage::{Advantages, RewardBatch},
     rollout::{self, RolloutBatch, RolloutOutput},
 };
-use accordant_ops::{
-    Aggregation, EmptyRows,
-    reduce::{Reduced, reduce_tokens},
-};
 use burn::{
     module::{ModuleVisitor, Param},
     optim::GradientsParams,
@@ -140,42 +136,8 @@ fn gradient<M: Module>(model: &M, sum: Accumulation<M>) -> Vec<f32> {
     collect.1
 }
 
-/// The policy gradient with a value loss, as actor-critic methods have one, and the value as a baseline.
-#[derive(Debug)]
-struct ActorCritic;
-
-impl RolloutObjective for ActorCritic {
-    fn name(&self) -> &'static str {
-        "actor_critic"
-    }
-
-    fn needs_values(&self) -> bool {
-        true
-    }
-
-    fn advantages(&self, batch: &RewardBatch) -> accordant_objectives::Result<Advantages> {
-        let rewards = RolloutBatch::per_token(batch.rewards()?, batch.mask())?;
-        let advantages = Advantages::of_tokens(batch, rewards.clone() - batch.values("actor_critic")?)?;
-        Ok(advantages.with_returns(rewards, batch.mask()))
-    }
-
-    fn forward(&self, batch: &RolloutBatch) -> accordant_objectives::Result<RolloutOutput> {
-        let critic = batch.critic("actor_critic")?;
-        let errors = (critic.values() - critic.returns()).square();
-        let mean = |losses, mask| -> accordant_objectives::Result<Reduced> {
-            Ok(reduce_tokens(losses, mask, Aggregation::TokenMean, EmptyRows::Skip)?)
-        };
-        let losses = -batch.advantages() * (batch.policy() - batch.old()).exp();
-        let terms = vec![
-            ("policy", 1.0, mean(losses.clone(), batch.mask())?),
-            ("values", 0.5, mean(errors, critic.mask().clone())?),
-        ];
-        RolloutOutput::new(batch, losses, terms)
-    }
-}
-
 fn actor_critic() -> Setting {
-    Setting { objective: Box::new(ActorCritic), ..Setting::new("grpo", &[]) }
+    Setting::new("ppo", &[("kl_coef", 0.0)])
 }
 
 /// Gradients of policy and critic over the rows of an iteration, `size` at a time.
@@ -260,7 +222,7 @@ fn a_critic_learns_what_responses_are_worth() {
     let (policy, critic) = train_actor_critic(policy, start, &setting.task(), &config, &mut log).unwrap();
     assert_ne!(weights(&critic), before);
     assert_ne!(weights(&critic)[..64], weights(&policy)[..64]);
-    let (success, errors) = (log.curve("success"), log.curve("loss/values"));
+    let (success, errors) = (log.curve("success"), log.curve("loss/value"));
     assert!(success[20..].iter().sum::<f64>() > 9.0, "{success:?}");
     assert!(errors[29] < 0.3 * errors[0], "{errors:?}");
 }
@@ -370,7 +332,7 @@ fn what_is_wrong_with_a_run_is_said_before_it_starts() {
     let unknown = Setting { prompts: vec![vec![1], vec![8]], ..good() };
     assert_eq!(refused(&unknown, &config(1)), "row 1: token id 8 is not below the vocabulary size 8");
     assert!(refused(&Setting::new("grpo", &[("kl_coef", 0.1)]), &config(1)).contains("reference"));
-    assert_eq!(refused(&actor_critic(), &config(1)), "`actor_critic` needs a critic: train with `train_actor_critic`");
+    assert_eq!(refused(&actor_critic(), &config(1)), "`ppo` needs a critic: train with `train_actor_critic`");
     let two = Setting {
         judge: |rollout| Scored { rewards: vec![1.0; 1 + rollout.prompt % 2], ..Scored::default() },
         ..good()
