@@ -3,7 +3,7 @@
 //! Trains a small decoder from scratch on demonstrations of which six in ten are wrong (SFT), so that it answers fewer
 //! than half of the held-out puzzles. Then online: it samples a group of answers to each prompt, a program checks them,
 //! and any method on rollouts learns from that; no answer is shown. Expect GRPO to lift the share of right answers to
-//! held-out puzzles from below 50 % to at least 85 %; the run fails if it does not. Takes about three minutes on two cores.
+//! held-out puzzles from below 50 % to at least 85 %; the run fails if it does not. Takes about two minutes on two cores.
 //! `--compare` gives several methods the same budget.
 //!
 //! `cargo run --release --example grpo -- --help` explains every flag.
@@ -132,7 +132,7 @@ impl Args {
             config.validate().map(|()| config)
         };
         let sft_steps = self.sft_steps.unwrap_or(if self.short { 4 } else { 600 });
-        let iterations = self.iterations.unwrap_or(if self.short { 2 } else { 500 });
+        let iterations = self.iterations.unwrap_or(if self.short { 2 } else { 300 });
         Ok(Plan {
             objectives: names.iter().map(|name| rollout::build(name, &options)).collect::<Result<_, _>>()?,
             sft: train(sft_steps, 3e-3, 64)?.with_warmup_steps(sft_steps / 10),
