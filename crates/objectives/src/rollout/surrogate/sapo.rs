@@ -6,7 +6,7 @@
 //! surrogates.
 //! **Deviations:** none.
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, stable::expm1};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, Surrogate, Tokens, check_like};
@@ -43,7 +43,7 @@ pub fn sapo_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &SapoCo
     let of_sign = |positive: f64, negative: f64| advantages.full_like(negative).mask_fill(gains.clone(), positive);
     let SapoConfig { tau_positive, tau_negative } = *config;
     // The plain form of σ, since τ (ρ − 1) is never below −τ: nothing overflows.
-    let excess = (log_ratios.exp() - 1.0) * of_sign(tau_positive, tau_negative);
+    let excess = expm1(log_ratios) * of_sign(tau_positive, tau_negative);
     let factors = of_sign(-4.0 / tau_positive, -4.0 / tau_negative) * advantages.clone();
     Ok((excess.neg().exp() + 1.0).recip() * factors)
 }
