@@ -31,8 +31,9 @@ pub struct Reduced {
 impl Reduced {
     fn new(numerator: Tensor<1>, denominator: Tensor<1>, is_global: bool) -> Self {
         let denominator = denominator.detach();
-        let divisor = denominator.clone().mask_fill(denominator.clone().equal_scalar(0.0), 1.0);
-        Self { loss: numerator.clone() / divisor, numerator, denominator, is_global }
+        let none = denominator.clone().equal_scalar(0.0);
+        let divisor = denominator.clone().mask_fill(none.clone(), 1.0);
+        Self { loss: (numerator.clone() / divisor).mask_fill(none, 0.0), numerator, denominator, is_global }
     }
 
     /// The same numerator over `denominator`, that of the whole batch of which this is a part.
