@@ -41,7 +41,6 @@ pub mod advantage;
 pub mod error;
 pub mod listwise;
 pub mod method;
-mod metrics;
 pub mod moments;
 pub mod options;
 pub mod pairwise;

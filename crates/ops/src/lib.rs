@@ -41,6 +41,7 @@ pub mod doctor;
 pub mod error;
 pub mod groups;
 pub mod host;
+pub mod item_metrics;
 pub mod kl;
 pub mod logps;
 pub mod masked;
@@ -50,6 +51,7 @@ pub mod selected;
 pub mod stable;
 
 pub use error::{Error, Result, check_domain, check_dtype, check_shape};
+pub use item_metrics::ItemMetrics;
 pub use logps::{SequenceLogps, TokenLogps};
 pub use means::Means;
 pub use reduce::{Aggregation, EmptyRows, ItemReduction, Reduced};

@@ -1,10 +1,10 @@
 //! Estimators: from the rewards of a batch of rollouts to the advantage of each token.
 
-use accordant_ops::{Means, groups::GroupStats};
+use accordant_ops::{Means, groups::GroupStats, item_metrics::numbers};
 use burn::tensor::{Bool, Tensor, Transaction};
 
 use super::RewardBatch;
-use crate::{Options, Result, method, metrics::numbers, rollout::RolloutBatch, side::Column};
+use crate::{Options, Result, method, rollout::RolloutBatch, side::Column};
 
 /// How rewards become advantages. An estimator is a value: built from its configuration, it holds valid settings and no
 /// state.

@@ -1,9 +1,9 @@
 //! Reading rollouts from the device, scanning them backward in time, and writing the result.
 
-use accordant_ops::check_shape;
+use accordant_ops::{check_shape, item_metrics::numbers};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData, Transaction};
 
-use crate::{Result, metrics::numbers};
+use crate::Result;
 
 /// Tensors that are read from the device at once.
 #[derive(Default)]

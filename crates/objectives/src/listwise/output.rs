@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 
-use accordant_ops::{ItemReduction, Means, Reduced, check_shape, reduce::reduce_items};
+use accordant_ops::{
+    ItemMetrics, ItemReduction, Means, Reduced, check_shape, item_metrics::counted, reduce::reduce_items,
+};
 use burn::tensor::{Bool, Tensor};
 
 use super::{
     Comparisons, ListBatch,
     compare::{columns, ones, rows},
 };
-use crate::{
-    Result,
-    metrics::{Metrics, counted},
-};
+use crate::Result;
 
 /// What a listwise objective returns; everything but `losses` is detached.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub struct ListOutput {
     logps: Tensor<2>,
     log_ratios: Option<Tensor<2>>,
     comparisons: Option<Comparisons>,
-    metrics: Metrics,
+    metrics: ItemMetrics,
 }
 
 impl ListOutput {
@@ -50,7 +49,7 @@ impl ListOutput {
             logps: batch.policy().sum.detach(),
             log_ratios: batch.known_log_ratios().map(Tensor::detach),
             comparisons: batch.known_scores().map(|scores| Comparisons::of(scores, batch.present())),
-            metrics: Metrics::default(),
+            metrics: ItemMetrics::default(),
         })
     }
 
@@ -78,7 +77,7 @@ impl ListOutput {
     }
 
     /// Everything that is logged beside the loss.
-    fn all_metrics(&self) -> Metrics {
+    fn all_metrics(&self) -> ItemMetrics {
         let mut all = self.metrics.clone();
         if let Some(comparisons) = &self.comparisons {
             let dtype = self.rewards.dtype();

@@ -7,11 +7,11 @@
 //! **Deviations:** the threshold is 0 unless the running mean is asked for, as in TRL 1.16; 0.24 always subtracted the
 //! mean. Our mean starts empty and runs in f64.
 
-use accordant_ops::stable::softplus;
+use accordant_ops::{item_metrics::counted, stable::softplus};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, PairBatch, PairOutput, PairValues, PairwiseObjective, check_beta};
-use crate::{Moments, Result, State, metrics::counted};
+use crate::{Moments, Result, State};
 
 /// BCO's losses of pairs: the binary cross-entropy of a classifier with the logit `reward − δ`.
 ///

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use accordant_ops::{ItemReduction, Means, Reduced, check_dtype, check_shape, reduce::reduce_items};
+use accordant_ops::{
+    ItemMetrics, ItemReduction, Means, Reduced, check_dtype, check_shape, item_metrics::counted, reduce::reduce_items,
+};
 use burn::tensor::Tensor;
 
 use super::{PairBatch, PairValues};
-use crate::{
-    Result,
-    metrics::{Metrics, counted},
-};
+use crate::Result;
 
 /// What a pairwise objective returns, one entry per pair, all `[n]`; everything but `losses` is detached.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ pub struct PairOutput {
     /// Summed log-probabilities of the rejected responses under the policy.
     pub rejected_logps: Tensor<1>,
     reference_chosen_logps: Option<Tensor<1>>,
-    metrics: Metrics,
+    metrics: ItemMetrics,
 }
 
 impl PairOutput {
@@ -51,7 +50,7 @@ impl PairOutput {
             chosen_logps: policy.chosen.sum.clone().detach(),
             rejected_logps: policy.rejected.sum.clone().detach(),
             reference_chosen_logps: batch.reference().map(|reference| reference.chosen.sum.clone()),
-            metrics: Metrics::default(),
+            metrics: ItemMetrics::default(),
         }
     }
 
@@ -90,11 +89,11 @@ impl PairOutput {
     /// None without a part.
     pub(super) fn sum(parts: Vec<(&str, f64, Self)>) -> Option<Self> {
         let part = |(label, _, part): &(&str, f64, Self)| {
-            let mut about = Metrics::default();
+            let mut about = ItemMetrics::default();
             about.push(format!("loss/{label}"), part.losses.clone(), part.weights.clone());
             (label.to_string(), about, part.metrics.clone())
         };
-        let metrics = Metrics::joined(parts.iter().map(part).collect());
+        let metrics = ItemMetrics::joined(parts.iter().map(part).collect());
         let sum = parts.into_iter().map(|(_, weight, part)| Self { losses: part.losses.clone() * weight, ..part });
         let sum = sum.reduce(|sum, part| Self { losses: sum.losses + part.losses, ..sum })?;
         Some(Self { metrics, ..sum })
@@ -204,7 +203,7 @@ mod tests {
                 chosen_logps: column([-2.0, -9.0, -1.0]),
                 rejected_logps: column([-1.0, f64::NEG_INFINITY, -3.0]),
                 reference_chosen_logps: Some(column([-1.0, -8.0, -1.0])),
-                metrics: Metrics::default(),
+                metrics: ItemMetrics::default(),
             };
             let tokens = column([1.0, 5.0, 3.0]);
             let means = output.with_weighted_metric("own", column([1.0, f64::NAN, 4.0]), tokens).unwrap().means();

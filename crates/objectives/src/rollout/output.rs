@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use accordant_ops::{Means, Reduced, check_shape, masked::masked_sum};
+use accordant_ops::{Means, Reduced, check_shape, item_metrics::numbers, masked::masked_sum};
 use burn::tensor::{Bool, DType, Tensor, TensorData, Transaction};
 
 use super::{
     RatioLevel, RolloutBatch, Totals,
     surrogate::{Clipped, Surrogate},
 };
-use crate::{Error, Result, metrics::numbers};
+use crate::{Error, Result};
 
 /// What an objective on rollouts returns; everything but `losses` and `reduced` is detached.
 #[derive(Debug, Clone)]

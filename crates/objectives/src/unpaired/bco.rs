@@ -6,11 +6,11 @@
 //! differences, the laws.
 //! **Deviations:** the running moments start empty; TRL's variance starts at 1 with a count of 1e-24, which is the same.
 
-use accordant_ops::{check_domain, stable::softplus};
+use accordant_ops::{check_domain, item_metrics::counted, stable::softplus};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, SingleBatch, SingleOutput, UnpairedObjective};
-use crate::{Moments, Result, State, metrics::counted, pairwise::check_beta, side::Column, side::Domain};
+use crate::{Moments, Result, State, pairwise::check_beta, side::Column, side::Domain};
 
 /// The probability that a response's prompt comes from the prompts of desirable responses, by a classifier.
 pub const DESIRABLE_PROMPT_PROBS: Column = Column {

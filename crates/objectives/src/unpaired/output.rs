@@ -2,14 +2,11 @@
 
 use std::borrow::Cow;
 
-use accordant_ops::{ItemReduction, Means, Reduced, reduce::reduce_items};
+use accordant_ops::{ItemMetrics, ItemReduction, Means, Reduced, item_metrics::counted, reduce::reduce_items};
 use burn::tensor::{Bool, Tensor};
 
 use super::SingleBatch;
-use crate::{
-    Result,
-    metrics::{Metrics, counted},
-};
+use crate::Result;
 
 /// What an unpaired objective returns, one entry per response, all `[n]`; everything but `losses` is detached.
 #[derive(Debug, Clone)]
@@ -25,7 +22,7 @@ pub struct SingleOutput {
     /// The label of each response.
     pub desirable: Tensor<1, Bool>,
     log_ratios: Option<Tensor<1>>,
-    metrics: Metrics,
+    metrics: ItemMetrics,
 }
 
 impl SingleOutput {
@@ -44,7 +41,7 @@ impl SingleOutput {
             logps,
             desirable: batch.desirable().clone(),
             log_ratios,
-            metrics: Metrics::default(),
+            metrics: ItemMetrics::default(),
         }
     }
 

@@ -6,7 +6,7 @@
 //! **Deviations:** beside the tokens that are left out, ratios are clipped as in PPO, as in verl; bounds of 1 and more
 //! are as good as none.
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, item_metrics::numbers};
 use burn::{
     config::Config,
     tensor::{Bool, Tensor},
@@ -17,7 +17,7 @@ use super::{
     clip::{Clip, ClipConfig},
     covariance::Covariances,
 };
-use crate::{Result, metrics::numbers};
+use crate::Result;
 
 /// Configuration of [`ClipCov`].
 #[derive(Config, Debug, PartialEq)]

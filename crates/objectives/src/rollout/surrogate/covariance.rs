@@ -7,10 +7,10 @@
 //!
 //! Choosing reads the device once per call: who is chosen is decided on the host, in f64, by a total order.
 
+use accordant_ops::item_metrics::numbers;
 use burn::tensor::{Bool, Tensor, TensorData, Transaction};
 
 use super::Tokens;
-use crate::metrics::numbers;
 
 /// The scored tokens of a batch, by their place in `[rows, seq]`, with their covariances.
 pub(super) struct Covariances {

@@ -1,11 +1,10 @@
-//! Numbers that one method logs beside its family's.
+//! Numbers per item that are logged beside a loss.
 
 use std::borrow::Cow;
 
-use accordant_ops::{Means, check_shape};
 use burn::tensor::{DType, Tensor, TensorData, Transaction};
 
-use crate::Result;
+use crate::{Means, Result, check_shape};
 
 /// A value and a weight for each item.
 #[derive(Debug, Clone)]
@@ -15,33 +14,30 @@ struct Metric {
     weights: Tensor<1>,
 }
 
-/// The metrics of an output, detached, `[n]` each.
+/// The metrics of an output: named columns of values and weights, detached, `[n]` each.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics(Vec<Metric>);
+pub struct ItemMetrics(Vec<Metric>);
 
-impl Metrics {
+impl ItemMetrics {
     /// Adds `values`, to be averaged as `Σ weights · values / Σ weights`. `like`: the losses, whose shape they have.
-    pub(crate) fn add(
-        &mut self,
-        name: &'static str,
-        values: Tensor<1>,
-        weights: Tensor<1>,
-        like: &Tensor<1>,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`crate::Error::ShapeMismatch`] naming the metric.
+    pub fn add(&mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>, like: &Tensor<1>) -> Result<()> {
         check_shape(name, &like.dims(), &values.dims())?;
         check_shape(name, &like.dims(), &weights.dims())?;
         self.push(name, values, weights);
         Ok(())
     }
 
-    /// [`Metrics::add`] of numbers that are known to have that shape.
-    pub(crate) fn push(&mut self, name: impl Into<Cow<'static, str>>, values: Tensor<1>, weights: Tensor<1>) {
+    /// [`ItemMetrics::add`] of numbers that are known to have that shape.
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, values: Tensor<1>, weights: Tensor<1>) {
         self.0.push(Metric { name: name.into(), values: values.detach(), weights: weights.detach() });
     }
 
     /// Those of the parts of a whole, by label: what is said about each as it is, what each has logged behind the label
     /// (`label/name`) where another part has logged under the same name.
-    pub(crate) fn joined(parts: Vec<(String, Self, Self)>) -> Self {
+    pub fn joined(parts: Vec<(String, Self, Self)>) -> Self {
         let names: Vec<_> = parts.iter().flat_map(|(_, _, own)| &own.0).map(|metric| metric.name.clone()).collect();
         let mut all = Vec::new();
         for (label, about, own) in parts {
@@ -56,19 +52,19 @@ impl Metrics {
     }
 
     /// Values and weights of the metric called `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
+    pub fn get(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
         let found = self.0.iter().find(|metric| metric.name == name)?;
         Some((&found.values, &found.weights))
     }
 
     /// The values, by name.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (Cow<'static, str>, &Tensor<1>)> {
+    pub fn named(&self) -> impl Iterator<Item = (Cow<'static, str>, &Tensor<1>)> {
         self.0.iter().map(|metric| (metric.name.clone(), &metric.values))
     }
 
     /// Reads the family's columns and these metrics from the device at once, in f64. `item` gets the family's numbers of
     /// each item and says whether the item counts; the means of the metrics over those that do are added to `means`.
-    pub(crate) fn read<const N: usize>(
+    pub fn read<const N: usize>(
         &self,
         family: [&Tensor<1>; N],
         means: &mut Means,
@@ -98,7 +94,7 @@ fn columns<'a>(columns: impl Iterator<Item = &'a Tensor<1>>) -> Vec<Vec<f64>> {
 }
 
 /// What was read of a float tensor, in f64.
-pub(crate) fn numbers(data: TensorData) -> Vec<f64> {
+pub fn numbers(data: TensorData) -> Vec<f64> {
     match data.dtype() {
         // The usual one, without a detour over single elements.
         DType::F32 => data.as_slice::<f32>().expect("of this dtype").iter().copied().map(f64::from).collect(),
@@ -107,6 +103,6 @@ pub(crate) fn numbers(data: TensorData) -> Vec<f64> {
 }
 
 /// 1 for each item of weight > 0, 0 for the others.
-pub(crate) fn counted(weights: &Tensor<1>) -> Tensor<1> {
+pub fn counted(weights: &Tensor<1>) -> Tensor<1> {
     weights.ones_like().mask_fill(weights.clone().lower_equal_scalar(0.0), 0.0)
 }
