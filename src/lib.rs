@@ -8,6 +8,7 @@
 //! | [`ops`] | `accordant-ops` | log-probabilities, masks, reductions, KL, stable forms |
 //! | [`data`] | `accordant-data` | records, readers, tokenization, batches, the synthetic world |
 //! | [`objectives`] | `accordant-objectives` | policy objectives: DPO and its kin |
+//! | [`preference`] | `accordant-preference` | preference and reward models: likelihoods, fits of tables |
 //! | [`metrics`] | `accordant-metrics` | figures with their intervals |
 //! | [`lm`] | `accordant-lm` | decoder language models, generation |
 //! | [`train`] | `accordant-train` | training loops by data flow |
@@ -32,6 +33,7 @@ pub use accordant_lm as lm;
 pub use accordant_metrics as metrics;
 pub use accordant_objectives as objectives;
 pub use accordant_ops as ops;
+pub use accordant_preference as preference;
 pub use accordant_train as train;
 
 /// What most programs need.

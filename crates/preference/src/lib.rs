@@ -1,0 +1,59 @@
+//! Preference and reward models: who prefers what to what, how strongly, and how sure that is.
+//!
+//! Each model has up to two faces, tied by tests. On tensors, a differentiable likelihood of the feedback given scores: it
+//! trains any network that gives scores. On the host, in `f64`, an exact fit of the small and classical problems: tables of
+//! items, users and components.
+//!
+//! | module | what is there | start with |
+//! |---|---|---|
+//! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
+//! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
+//!
+//! and what they share:
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`graph`] | which items can be compared with which at all |
+//! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
+//! | [`nll`] | what a likelihood on tensors returns |
+//! | [`optimize`] | minimizers for fits, and their report |
+//! | [`random`] | seeded random streams |
+//!
+//! # Example
+//! Three items, one of which was beaten by both others, twice each, and won once against each:
+//! ```
+//! use accordant_preference::{Comparisons, ranking::NewtonConfig};
+//! let mut judged = Comparisons::new(3);
+//! for (winner, loser, times) in [(0, 2, 2.0), (2, 0, 1.0), (1, 2, 2.0), (2, 1, 1.0)] {
+//!     judged.push_win(winner, loser, times)?;
+//! }
+//! let ranking = NewtonConfig::new().fit(&judged)?;
+//! assert!(ranking.report.converged);
+//! // Odds of 2 : 1, that is ln 2 between the winners and the loser, and the sum is 0.
+//! let ln2 = 2f64.ln();
+//! for (score, expected) in ranking.scores.iter().zip([ln2 / 3.0, ln2 / 3.0, -2.0 * ln2 / 3.0]) {
+//!     assert!((score - expected).abs() < 1e-9);
+//! }
+//! # Ok::<(), accordant_preference::Error>(())
+//! ```
+
+// The laws' macros name this crate as its users do.
+#[cfg(test)]
+extern crate self as accordant_preference;
+
+pub mod comparisons;
+pub mod error;
+pub mod graph;
+pub mod link;
+pub mod nll;
+pub mod optimize;
+pub mod pairwise;
+pub mod random;
+pub mod ranking;
+
+pub use accordant_ops::{ItemReduction, Means, Reduced};
+pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
+pub use error::{Error, Result};
+pub use nll::Nll;
+pub use optimize::Report;
