@@ -516,9 +516,9 @@ rollout_laws!(
 rollout_laws!(
     truncated_weights_of_responses_obey_the_laws,
     "grpo, truncated weights of responses",
-    corrected(MismatchLevel::Sequence, OutOfBounds::Truncate, 0.0),
+    corrected(MismatchLevel::Sequence, OutOfBounds::Truncate, 0.8),
     ["behavior" => Logps],
-    [Corrects { ratio: Ratio::Sum, min: 0.0, max: 1.2, drops: false }],
+    [Corrects { ratio: Ratio::Sum, min: 0.8, max: 1.2, drops: false }],
 );
 
 rollout_laws!(
