@@ -237,7 +237,7 @@ impl PolicyGradient {
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         let by_tokens = !matches!(self.config.aggregation, Aggregation::SequenceMean);
-        if self.config.ratio.is_shared() && self.config.ratio != RatioLevel::SequenceToken && by_tokens {
+        if matches!(self.config.ratio, RatioLevel::Sequence | RatioLevel::SequenceSum) && by_tokens {
             warnings.push("a ratio of whole responses, aggregated by tokens, weighs responses by their length");
         }
         if self.surrogate.is_of_rows() && by_tokens {
@@ -349,7 +349,9 @@ impl RolloutObjective for PolicyGradient {
         let learned = self.learned(batch)?;
         let (losses, log_ratios) = self.token_losses(batch, learned.clone())?;
         let terms = self.terms(batch, losses.clone(), learned)?;
-        RolloutOutput::new(batch, losses, terms)?.with_ratios(log_ratios, self.config.ratio, self.surrogate.clone())
+        let PolicyGradientConfig { ratio, log_ratio_clamp, .. } = self.config;
+        let output = RolloutOutput::new(batch, losses, terms)?;
+        output.with_ratios(log_ratios, ratio, log_ratio_clamp, self.surrogate.clone())
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
     Correction, KlPlacement, MismatchLevel, OutOfBounds, PolicyGradient, PolicyGradientConfig, RatioLevel,
     RolloutBatch, RolloutObjective, Sampling,
     grpo::GrpoConfig,
+    luspo::LuspoConfig,
+    p3o::{P3oClip, P3oConfig},
     surrogate::clip::{ClipConfig, clip_losses},
     tests::{close, device, host, loss_and_grad, mask, matrix},
 };
@@ -268,6 +270,29 @@ fn a_bad_token_that_has_become_likely_costs_without_bound_unless_it_is_clipped_t
 }
 
 #[test]
+fn a_bad_token_that_is_too_likely_to_be_unlearned_is_counted() {
+    // Log-ratios 25, 0.1 and −30, all of them costs: nothing clips the first, and its gradient is gone.
+    let batch = |policy| {
+        let old = matrix([[-26.0, -1.1], [-1.0, f64::NAN]]);
+        rollouts(policy, mask([[true, true], [true, false]]), matrix([[-1.0; 2], [-1.0; 2]])).with_old(old).unwrap()
+    };
+    let policy = || matrix([[-1.0, -1.0], [-31.0, f64::NAN]]);
+    let clamped = |ratio, clamp| {
+        let objective = grid(PolicyGradientConfig::new(ratio, Aggregation::TokenMean).with_log_ratio_clamp(clamp));
+        let (_, grad) = loss_and_grad(&objective, batch, policy());
+        let means = objective.forward(&batch(policy())).unwrap().diagnostics().means;
+        (means.mean("policy/clamped").unwrap(), grad[0] != 0.0)
+    };
+    assert_eq!(clamped(RatioLevel::Token, Some(20.0)), (2.0 / 3.0, false));
+    assert_eq!(clamped(RatioLevel::Token, Some(26.0)), (1.0 / 3.0, true));
+    assert_eq!(clamped(RatioLevel::Token, None), (0.0, true));
+    // The mean of the first row is 12.55: too much for the form of tokens, whose bound above is 10.
+    assert_eq!(clamped(RatioLevel::Sequence, Some(20.0)), (1.0 / 3.0, true));
+    assert_eq!(clamped(RatioLevel::SequenceToken, Some(20.0)), (1.0, false));
+    assert_eq!(clamped(RatioLevel::SequenceToken, None), (2.0 / 3.0, false));
+}
+
+#[test]
 fn a_ratio_of_responses_under_a_sum_over_tokens_is_warned_about() {
     let warned = |ratio, aggregation| !grid(PolicyGradientConfig::new(ratio, aggregation)).warnings().is_empty();
     for aggregation in [Aggregation::TokenMean, Aggregation::SequenceSum, Aggregation::ConstantLength(8)] {
@@ -275,6 +300,14 @@ fn a_ratio_of_responses_under_a_sum_over_tokens_is_warned_about() {
         assert!(!warned(RatioLevel::Token, aggregation), "{aggregation:?}");
     }
     assert!(!warned(RatioLevel::Sequence, Aggregation::SequenceMean));
+    // Of the presets, one is meant to weigh responses by their length; a joint clip weighs groups.
+    let presets = [
+        LuspoConfig::new().init(),
+        P3oConfig::new().init(),
+        P3oConfig::new().with_clip(P3oClip::SeparateTokens).init(),
+        P3oConfig::new().with_clip(P3oClip::Joint).init(),
+    ];
+    assert_eq!(presets.map(|preset| preset.unwrap().warnings().len()), [1, 0, 0, 0]);
 }
 
 #[test]
