@@ -12,16 +12,40 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use super::{
     Correction, KlPlacement, MismatchLevel, OutOfBounds, PolicyGradient, PolicyGradientConfig, RatioLevel,
     RolloutBatch, RolloutObjective, Sampling,
+    bnpo::BnpoConfig,
+    canon::CanonConfig,
+    cispo::CispoConfig,
+    dapo::DapoConfig,
+    dr_grpo::DrGrpoConfig,
+    gmpo::GmpoConfig,
+    gpg::GpgConfig,
     grpo::GrpoConfig,
+    gspo::GspoConfig,
+    gspo_token::GspoTokenConfig,
+    lite_ppo::LitePpoConfig,
     luspo::LuspoConfig,
+    opo::OpoConfig,
     p3o::{P3oClip, P3oConfig},
+    pairwise_rl::PairwiseRlConfig,
+    ppo::PpoConfig,
+    pvpo::PvpoConfig,
+    reinforce::ReinforceConfig,
+    reinforce_pp::ReinforcePpConfig,
+    remax::ReMaxConfig,
+    rloo::RlooConfig,
+    sapo::SapoConfig,
     surrogate::clip::{ClipConfig, clip_losses},
     tests::{close, device, host, loss_and_grad, mask, matrix},
+    tree_opo::TreeOpoConfig,
+    trust_region::TrustRegionConfig,
+    vapo::VapoConfig,
+    vespo::VespoConfig,
 };
 use crate::advantage::{
     Estimator, RewardBatch,
     gae::{GaeConfig, GaeInput, gae},
     group_normalized::{GroupNormalizedConfig, Scale, Singleton},
+    reinforce_pp::Form,
     token_rewards::{TokenRewardConfig, TokenRewardInput, token_rewards},
 };
 
@@ -173,6 +197,44 @@ fn what_a_prompt_is_worth_disappears_when_groups_are_scaled() {
     let with = |scale, batch| advantages(GroupNormalizedConfig::new().with_eps(0.0).with_scale(scale), batch);
     close(&with(Scale::Group, &weighed), &with(Scale::Group, &plain), 1e-15);
     close(&with(Scale::None, &weighed), &[0.5, -0.5, 2.5, -2.5], 1e-15);
+    // Whoever asks is told, of every preset.
+    let lost = |preset: crate::Result<PolicyGradient>| preset.unwrap().check_prompt_weights(&device()).is_err();
+    let scaled = [
+        BnpoConfig::new().init(),
+        CispoConfig::new().init(),
+        DapoConfig::new().init(),
+        GmpoConfig::new().init(),
+        GrpoConfig::new().init(),
+        GspoConfig::new().init(),
+        GspoTokenConfig::new().init(),
+        LuspoConfig::new().init(),
+        PvpoConfig::new().with_scale_by_std(true).init(),
+        SapoConfig::new().init(),
+        TreeOpoConfig::new().init(),
+        TrustRegionConfig::new().init(),
+        VespoConfig::new().init(),
+    ];
+    assert_eq!(scaled.map(lost), [true; 13]);
+    let kept = [
+        CanonConfig::new(8).init(),
+        DrGrpoConfig::new(8).init(),
+        GpgConfig::new().init(),
+        LitePpoConfig::new().init(),
+        OpoConfig::new().init(),
+        P3oConfig::new().init(),
+        PairwiseRlConfig::new().init(),
+        PpoConfig::new().init(),
+        PvpoConfig::new().init(),
+        ReMaxConfig::new().init(),
+        ReinforceConfig::new().init(),
+        ReinforcePpConfig::new().init(),
+        ReinforcePpConfig::new().with_form(Form::Baseline).init(),
+        RlooConfig::new().init(),
+        VapoConfig::new().init(),
+    ];
+    assert_eq!(kept.map(lost), [false; 15]);
+    let error = GrpoConfig::new().init().unwrap().check_prompt_weights(&device()).unwrap_err().to_string();
+    assert!(error.starts_with("rewards weighed by prompt: the estimator divides by the deviation of each group, and"));
 }
 
 #[test]
