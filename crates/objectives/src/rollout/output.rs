@@ -34,7 +34,19 @@ pub struct RolloutOutput {
 struct Ratios {
     log_ratios: Tensor<2>,
     level: RatioLevel,
+    /// Between which they are.
+    bounds: [f64; 2],
     surrogate: Arc<dyn Surrogate>,
+}
+
+impl Ratios {
+    /// How many tokens have a log-ratio that is at a bound, `[1]`.
+    fn num_clamped(&self, mask: Tensor<2, Bool>) -> Tensor<1> {
+        let [low, high] = self.bounds;
+        let log_ratios = self.log_ratios.clone().inner();
+        let clamped = log_ratios.clone().lower_equal_scalar(low).bool_or(log_ratios.greater_equal_scalar(high));
+        clamped.bool_and(mask).float().sum()
+    }
 }
 
 /// A part of the loss with a mean of its own.
@@ -90,7 +102,8 @@ impl RolloutOutput {
         })
     }
 
-    /// The log-ratios that were exponentiated, `[rows, seq]`, what they are taken of, and the surrogate that clips them.
+    /// The log-ratios that were exponentiated, `[rows, seq]`, what they are taken of, the bound of their exponent, and the
+    /// surrogate that clips them.
     ///
     /// # Errors
     /// A shape error naming `log_ratios`.
@@ -98,10 +111,12 @@ impl RolloutOutput {
         mut self,
         log_ratios: Tensor<2>,
         level: RatioLevel,
+        log_ratio_clamp: Option<f64>,
         surrogate: Arc<dyn Surrogate>,
     ) -> Result<Self> {
         check_shape("log_ratios", &self.losses.dims(), &log_ratios.dims())?;
-        self.ratios = Some(Ratios { log_ratios: log_ratios.detach(), level, surrogate });
+        let bounds = level.bounds(log_ratio_clamp);
+        self.ratios = Some(Ratios { log_ratios: log_ratios.detach(), level, bounds, surrogate });
         Ok(self)
     }
 
@@ -153,6 +168,10 @@ impl RolloutOutput {
         for term in &self.terms {
             read = read.register(term.numerator.clone().inner()).register(term.denominator.clone().inner());
         }
+        if let Some(ratios) = &self.ratios {
+            let mask = self.mask.clone().inner();
+            read = read.register(ratios.num_clamped(mask.clone())).register(mask.float().sum());
+        }
         let mut data = read.execute().into_iter();
         let mut next = || data.next().expect("as many are taken as were registered");
         let mask = bits(next());
@@ -172,6 +191,9 @@ impl RolloutOutput {
         let mut diagnostics = tokens.diagnostics(self.ratios.as_ref());
         for term in &self.terms {
             diagnostics.means.add(&format!("loss/{}", term.name), numbers(next())[0], numbers(next())[0]);
+        }
+        if self.ratios.is_some() {
+            diagnostics.means.add("policy/clamped", numbers(next())[0], numbers(next())[0]);
         }
         diagnostics
     }
@@ -203,7 +225,8 @@ pub struct Diagnostics {
     /// `log π_old − log π`), `policy/approx_kl_k3` (of `ρ − 1 − log ρ`), `policy/entropy` where entropies are known, and with
     /// a reference `kl/token` (of `log π − log π_ref`). Over rows with a token: `kl/sequence` (its sum), `tokens`. Over all
     /// rows: `frac_empty_rows`. `policy/clip_low`, `policy/clip_high` and `policy/clip_dual` are shares of tokens, or of rows
-    /// where the ratio is one of rows. Terms of the loss, before their weights: `loss/policy`, `loss/entropy`, …
+    /// where the ratio is one of rows; `policy/clamped` is the share of tokens whose log-ratio is at the bound of its
+    /// exponent, where a ratio has no gradient. Terms of the loss, before their weights: `loss/policy`, `loss/entropy`, …
     pub means: Means,
     /// The largest ratio of a token to the old policy, 0 without a token.
     pub ratio_max: f64,

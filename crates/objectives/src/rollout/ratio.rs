@@ -31,6 +31,13 @@ impl RatioLevel {
         self != Self::Token
     }
 
+    /// Between which log-ratios are exponentiated, of [`RatioLevel::log_ratios`]; infinite without a bound.
+    pub(super) fn bounds(self, log_ratio_clamp: Option<f64>) -> [f64; 2] {
+        let clamp = log_ratio_clamp.unwrap_or(f64::INFINITY);
+        let high = if self == Self::SequenceToken { clamp.min(TOKEN_FORM_CLAMP) } else { clamp };
+        [-clamp, high]
+    }
+
     /// Log-ratios of the policy to the old policy, `[rows, seq]`, with gradient; one of a row stands at each of its
     /// tokens. Clamped to ±`log_ratio_clamp`.
     ///

@@ -1,6 +1,7 @@
 //! Smooth weights of whole responses (VESPO).
 //!
-//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026).
+//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026),
+//! 2602.10693.
 //! **Use when:** rollouts are stale or come from a sampler that differs from the trainer: the weight is that of the whole
 //! response, without a division by its length, and corrects for both.
 //! **Checked by:** a golden number, golden numbers (TRL), hand-worked values and gradients, laws of surrogates.
@@ -55,6 +56,7 @@ const WEIGHT_MIN: f64 = 1e-8;
 /// assert!((losses[0] - 1.0).abs() < 1e-6 && (losses[1] - 3.0).abs() < 1e-6);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
+#[doc(alias = "2602.10693")]
 pub fn vespo_losses(
     logps: Tensor<2>,
     log_ratios: Tensor<2>,
@@ -80,16 +82,16 @@ pub fn vespo_losses(
 /// Configuration of [`Vespo`].
 #[derive(Config, Debug, PartialEq)]
 pub struct VespoConfig {
-    /// How fast gains fade for small weights, finite and ≥ 0. 2: TRL's.
+    /// How fast gains fade for small weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub k_positive: f64,
-    /// How fast gains fade for large weights, finite and ≥ 0. 3: TRL's.
+    /// How fast gains fade for large weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub lambda_positive: f64,
-    /// How fast costs fade for small weights, finite and ≥ 0. 3: TRL's.
+    /// How fast costs fade for small weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub k_negative: f64,
-    /// How fast costs fade for large weights, finite and ≥ 0. 2: TRL's.
+    /// How fast costs fade for large weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub lambda_negative: f64,
 }
