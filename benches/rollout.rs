@@ -69,6 +69,9 @@ struct Arguments {
     /// Repetitions of a round.
     #[arg(long, default_value_t = 20)]
     repeats: usize,
+    /// One method alone.
+    #[arg(long)]
+    only: Option<String>,
     /// What `cargo bench` says to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -129,7 +132,9 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = Device::flex().autodiff();
     let inputs = Inputs::new(&device);
-    let built = METHODS.iter().map(|Measured { title, name, option, theirs }| {
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
+    let methods = METHODS.iter().filter(|method| wanted(method.name));
+    let built = methods.map(|Measured { title, name, option, theirs }| {
         let options = option.iter().fold(Options::new(), |all, (name, value)| all.with(*name, value));
         Ok((*title, build(name, &options)?, *theirs))
     });
