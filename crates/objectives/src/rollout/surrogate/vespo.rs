@@ -6,7 +6,7 @@
 //! **Checked by:** a golden number, golden numbers (TRL), hand-worked values and gradients, laws of surrogates.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, check_shape, masked::masked_sum};
+use accordant_ops::{check_domain, check_shape, masked::masked_sum, stable::clamp_exponent};
 use burn::{
     config::Config,
     tensor::{Bool, Tensor},
@@ -66,15 +66,15 @@ pub fn vespo_losses(
     check_like("log_ratios", &logps, &log_ratios)?;
     check_like("advantages", &logps, &advantages)?;
     check_shape("row_mismatch", &logps.dims()[..1], &row_mismatch.dims())?;
-    let log_weights = masked_sum(log_ratios.detach().clamp(-TOKEN_BOUND, TOKEN_BOUND), mask)? + row_mismatch.detach();
+    let log_ratios = clamp_exponent(log_ratios.detach(), Some(TOKEN_BOUND))?;
+    let log_weights = masked_sum(log_ratios, mask)? + row_mismatch.detach();
     let log_weights = log_weights.clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX).unsqueeze_dim::<2>(1);
     let weights = log_weights.clone().exp();
     let phi = |k: f64, lambda: f64| (log_weights.clone() * k - weights.clone() * lambda + lambda).exp();
-    let costs = advantages.clone().lower_scalar(0.0);
-    let expand = |phi: Tensor<2>| phi.expand(logps.dims());
-    let gains = expand(phi(config.k_positive, config.lambda_positive));
-    let phi = gains.mask_where(costs, expand(phi(config.k_negative, config.lambda_negative)));
-    reinforce_losses(logps, advantages, Some(phi))
+    // Weights of rows meet the advantages before one of them is chosen: choosing among rows that are expanded is slow.
+    let gains = advantages.clone() * phi(config.k_positive, config.lambda_positive);
+    let costs = advantages.clone() * phi(config.k_negative, config.lambda_negative);
+    reinforce_losses(logps, gains.mask_where(advantages.lower_scalar(0.0), costs), None)
 }
 
 /// Configuration of [`Vespo`].
@@ -134,13 +134,17 @@ impl Surrogate for Vespo {
     }
 
     fn losses(&self, tokens: &Tokens) -> Result<Tensor<2>> {
-        let mismatch = match &tokens.row_mismatch {
-            Some(sum) => sum.clone(),
-            None => masked_sum(tokens.mismatch.clone().clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX), tokens.mask.clone())?,
+        let mismatch = match (&tokens.row_mismatch, &tokens.mismatch) {
+            (Some(sum), _) => sum.clone(),
+            (None, Some(each)) => masked_sum(each.clone().clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX), tokens.mask.clone())?,
+            (None, None) => {
+                let advantages = &tokens.advantages;
+                Tensor::zeros([advantages.dims()[0]], (&advantages.device(), advantages.dtype()))
+            }
         };
         vespo_losses(
             tokens.logps.clone(),
-            tokens.token_log_ratios.clone(),
+            tokens.logps.clone() - tokens.old.clone(),
             tokens.advantages.clone(),
             tokens.mask.clone(),
             mismatch,
@@ -213,8 +217,8 @@ mod tests {
             Tokens {
                 logps: row([-1.0, -1.0, 0.0]),
                 log_ratios: row([9.0; 3]),
-                token_log_ratios: row([0.0; 3]),
-                mismatch: row([0.25, -30.0, 7.0]),
+                old: row([-1.0, -1.0, 0.0]),
+                mismatch: Some(row([0.25, -30.0, 7.0])),
                 row_mismatch: row_mismatch
                     .map(|c| Tensor::from_data([c], (&row([0.0; 3]).device(), row([0.0; 3]).dtype()))),
                 advantages: row([1.0; 3]),
