@@ -355,11 +355,12 @@ fn unit_tokens(case: &Case, batch: &RolloutBatch, min_entropy: Option<f64>) -> R
     let ones = Tensor::<2>::ones([rows, seq], (&batch.policy().device(), batch.policy().dtype()));
     let signs = case.tensor("advantages").lower_scalar(0.0).float().cast(FloatDType::F64) * -2.0 + 1.0;
     let signs = signs.unsqueeze_dim::<2>(1).expand([rows, seq]);
+    let (logps, log_ratios) = (-ones * signs.clone(), batch.policy() - batch.old());
     Ok(Tokens {
-        logps: -ones.clone() * signs.clone(),
-        log_ratios: batch.policy() - batch.old(),
-        token_log_ratios: batch.policy() - batch.old(),
-        mismatch: ones * 0.0,
+        old: logps.clone() - log_ratios.clone(),
+        logps,
+        log_ratios,
+        mismatch: None,
         row_mismatch: batch.known_column(MISMATCH),
         advantages: signs,
         mask: batch.mask(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accordant_ops::{Means, Reduced, check_shape, item_metrics::numbers, masked::masked_sum};
-use burn::tensor::{Bool, DType, Tensor, TensorData, Transaction};
+use burn::tensor::{Bool, DType, Element, Tensor, TensorData, Transaction};
 
 use super::{
     RatioLevel, RolloutBatch, Totals,
@@ -174,21 +174,15 @@ impl RolloutOutput {
         }
         let mut data = read.execute().into_iter();
         let mut next = || data.next().expect("as many are taken as were registered");
-        let mask = bits(next());
-        let floats: Vec<(What, Vec<f64>)> = floats.into_iter().map(|(what, _)| (what, numbers(next()))).collect();
-        let column = |what| floats.iter().find(|(known, _)| *known == what).map(|(_, values)| values.as_slice());
+        let mask = next().convert::<bool>();
+        let floats: Vec<(What, TensorData)> = floats.into_iter().map(|(what, _)| (what, next())).collect();
+        let mask = mask.as_slice().expect("converted to bool");
         let [_, seq] = self.mask.dims();
-        let tokens = TokenNumbers {
-            mask: &mask,
-            seq,
-            drift: column(What::Drift).expect("always read"),
-            advantages: column(What::Advantages).expect("always read"),
-            log_ratios: column(What::LogRatios).or(column(What::Drift)),
-            is_single: self.drift.dtype() == DType::F32,
-            from_reference: column(What::FromReference),
-            entropies: column(What::Entropies),
+        let mut diagnostics = match self.drift.dtype() {
+            DType::F64 => TokenNumbers::<f64>::new(mask, seq, &floats).diagnostics(self.ratios.as_ref(), f64::exp),
+            // More digits of a ratio would say nothing.
+            _ => TokenNumbers::<f32>::new(mask, seq, &floats).diagnostics(self.ratios.as_ref(), f32::exp),
         };
-        let mut diagnostics = tokens.diagnostics(self.ratios.as_ref());
         for term in &self.terms {
             diagnostics.means.add(&format!("loss/{}", term.name), numbers(next())[0], numbers(next())[0]);
         }
@@ -196,14 +190,6 @@ impl RolloutOutput {
             diagnostics.means.add("policy/clamped", numbers(next())[0], numbers(next())[0]);
         }
         diagnostics
-    }
-}
-
-/// Marks that were read from the device.
-fn bits(data: TensorData) -> Vec<bool> {
-    match data.as_slice::<bool>() {
-        Ok(bits) => bits.to_vec(),
-        Err(_) => data.convert::<bool>().try_into_vec().expect("converted to bool"),
     }
 }
 
@@ -261,54 +247,85 @@ impl Diagnostics {
     }
 }
 
-/// Numbers of tokens on the host, row by row.
-struct TokenNumbers<'a> {
+/// Numbers of tokens on the host, row by row, in the dtype they came in.
+struct TokenNumbers<'a, T> {
     mask: &'a [bool],
-    /// Whether the numbers came in f32, so that more digits of a ratio would say nothing.
-    is_single: bool,
     seq: usize,
-    drift: &'a [f64],
-    advantages: &'a [f64],
-    log_ratios: Option<&'a [f64]>,
-    from_reference: Option<&'a [f64]>,
-    entropies: Option<&'a [f64]>,
+    drift: &'a [T],
+    advantages: &'a [T],
+    /// Those of the tokens themselves are their drift.
+    log_ratios: Option<&'a [T]>,
+    from_reference: Option<&'a [T]>,
+    entropies: Option<&'a [T]>,
 }
 
-impl TokenNumbers<'_> {
-    fn diagnostics(&self, ratios: Option<&Ratios>) -> Diagnostics {
+impl<'a, T: Element + Into<f64>> TokenNumbers<'a, T> {
+    fn new(mask: &'a [bool], seq: usize, floats: &'a [(What, TensorData)]) -> Self {
+        let column = |what| {
+            let (_, data) = floats.iter().find(|(known, _)| *known == what)?;
+            Some(data.as_slice().expect("a batch has one dtype"))
+        };
+        Self {
+            mask,
+            seq,
+            drift: column(What::Drift).expect("always read"),
+            advantages: column(What::Advantages).expect("always read"),
+            log_ratios: column(What::LogRatios),
+            from_reference: column(What::FromReference),
+            entropies: column(What::Entropies),
+        }
+    }
+
+    fn diagnostics(&self, ratios: Option<&Ratios>, exp: fn(T) -> T) -> Diagnostics {
         let (mut ratio, mut k3, mut drift, mut advantage, mut square) = (0.0, 0.0, 0.0, 0.0, 0.0);
         let (mut ratio_min, mut ratio_max) = (f64::INFINITY, 0.0f64);
         let (mut entropy, mut kl) = (0.0, 0.0);
         let (mut tokens, mut rows) = (0.0, 0.0);
-        let mut clips = [0.0; 3];
-        let mut clip_count = 0.0;
+        let mut clips = [0; 3];
+        let mut clip_count = 0;
         let num_rows = self.mask.len() / self.seq.max(1);
+        let [mut drifts, mut owns, mut advantages, mut shared]: [Vec<f64>; 4] = Default::default();
         for row in 0..num_rows {
-            let mut first = true;
-            for at in (row * self.seq..(row + 1) * self.seq).filter(|at| self.mask[*at]) {
-                tokens += 1.0;
-                rows += f64::from(u8::from(first));
-                let own = if self.is_single { f64::from((self.drift[at] as f32).exp()) } else { self.drift[at].exp() };
-                ratio += own;
-                ratio_min = ratio_min.min(own);
-                ratio_max = ratio_max.max(own);
-                // Good to the rounding of a ratio, which is enough for a number that is looked at.
-                k3 += own - 1.0 - self.drift[at];
-                drift -= self.drift[at];
-                advantage += self.advantages[at];
-                square += self.advantages[at] * self.advantages[at];
-                entropy += self.entropies.map_or(0.0, |entropies| entropies[at]);
-                kl += self.from_reference.map_or(0.0, |kl| kl[at]);
-                if let (Some(ratios), Some(log_ratios)) = (ratios, self.log_ratios)
-                    && (first || !ratios.level.is_shared())
-                {
-                    clip_count += 1.0;
-                    if let Some(clipped) = ratios.surrogate.clipped(log_ratios[at], self.advantages[at]) {
-                        clips[clipped as usize] += 1.0;
-                    }
+            let mut at = row * self.seq;
+            [&mut drifts, &mut owns, &mut advantages, &mut shared].into_iter().for_each(Vec::clear);
+            // Run by run: whole slices are faster than single tokens, and most rows have one.
+            for run in self.mask[at..at + self.seq].chunk_by(|left, right| left == right) {
+                let range = at..at + run.len();
+                at = range.end;
+                if !run[0] {
+                    continue;
                 }
-                first = false;
+                let numbers = |column: &'a [T]| column[range.clone()].iter().copied();
+                let sum = |column: Option<&'a [T]>| -> f64 {
+                    column.map_or(0.0, |column| numbers(column).map(Into::into).sum())
+                };
+                drifts.extend(numbers(self.drift).map(Into::into));
+                owns.extend(numbers(self.drift).map(|drift| exp(drift).into()));
+                advantages.extend(numbers(self.advantages).map(Into::into));
+                // One is enough: the row has it in common.
+                shared.extend(self.log_ratios.and_then(|column| numbers(column).next()).map(Into::into));
+                entropy += sum(self.entropies);
+                kl += sum(self.from_reference);
             }
+            tokens += drifts.len() as f64;
+            rows += f64::from(u8::from(!drifts.is_empty()));
+            for ((own, token_drift), token_advantage) in owns.iter().zip(&drifts).zip(&advantages) {
+                ratio += own;
+                // Not `min` and `max`, whose care for NaN takes half of the time here: no comparison with it holds.
+                ratio_min = if *own < ratio_min { *own } else { ratio_min };
+                ratio_max = if *own > ratio_max { *own } else { ratio_max };
+                // Good to the rounding of a ratio, which is enough for a number that is looked at.
+                k3 += own - 1.0 - token_drift;
+                drift -= token_drift;
+                advantage += token_advantage;
+                square += token_advantage * token_advantage;
+            }
+            let Some(Ratios { surrogate, .. }) = ratios else { continue };
+            // A ratio that the row has in common counts once.
+            let log_ratios = if self.log_ratios.is_some() { &shared[..shared.len().min(1)] } else { &drifts };
+            clip_count += log_ratios.len();
+            let clipped = surrogate.count_clipped(log_ratios, &advantages);
+            clips.iter_mut().zip(clipped).for_each(|(clips, clipped)| *clips += clipped);
         }
         let mut means = Means::default();
         means.add("policy/ratio", ratio, tokens);
@@ -326,10 +343,8 @@ impl TokenNumbers<'_> {
             means.add("kl/sequence", kl, rows);
         }
         if ratios.is_some() {
-            for (name, clipped) in
-                [Clipped::Low, Clipped::High, Clipped::Dual].into_iter().map(|clip| (clip.name(), clips[clip as usize]))
-            {
-                means.add(name, clipped, clip_count);
+            for clip in [Clipped::Low, Clipped::High, Clipped::Dual] {
+                means.add(clip.name(), clips[clip as usize] as f64, clip_count as f64);
             }
         }
         Diagnostics { means, ratio_max, ratio_min: if tokens > 0.0 { ratio_min } else { 0.0 } }

@@ -6,7 +6,8 @@ use accordant_ops::{
     EmptyRows, Reduced, check_domain,
     groups::Groups,
     kl::{KlEstimator, KlGradient, KlOptions, importance_corrected, kl_per_token},
-    reduce::{Aggregation, reduce_tokens},
+    masked::row_counts,
+    reduce::{Aggregation, reduce_rows, reduce_tokens},
     stable::LOG_RATIO_CLAMP,
 };
 use burn::{
@@ -292,7 +293,7 @@ impl PolicyGradient {
         Ok(batch.mask().bool_and(batch.entropies(self.name)?.detach().greater_equal_scalar(min)))
     }
 
-    /// The loss of each token, `[rows, seq]`, and the log-ratios it is made of.
+    /// The loss of each token, `[rows, seq]`, 0 behind the mask, and the log-ratios it is made of.
     fn token_losses(&self, batch: &RolloutBatch, learned: Tensor<2, Bool>) -> Result<(Tensor<2>, Tensor<2>)> {
         let log_ratios = self.config.ratio.log_ratios(batch, self.config.log_ratio_clamp, self.name)?;
         let tokens = Tokens::new(batch, log_ratios.clone(), learned.clone());
@@ -316,14 +317,16 @@ impl PolicyGradient {
         Ok((losses.mask_fill(batch.mask().bool_not(), 0.0), log_ratios))
     }
 
-    /// All losses by name, with their weights.
+    /// All losses by name, with their weights, of token losses that are 0 behind the mask.
     fn terms(
         &self,
         batch: &RolloutBatch,
         losses: Tensor<2>,
         learned: Tensor<2, Bool>,
     ) -> Result<Vec<(&'static str, f64, Reduced)>> {
-        let policy = reduce_tokens(losses, batch.mask(), self.config.aggregation, self.config.empty_rows)?;
+        let counts = row_counts(batch.mask(), losses.dtype());
+        let sums = losses.sum_dim(1).squeeze_dim(1);
+        let policy = reduce_rows(sums, counts, self.config.aggregation, self.config.empty_rows)?;
         let mut terms = vec![("policy", 1.0, policy)];
         let mean = |values, mask| reduce_tokens(values, mask, Aggregation::TokenMean, EmptyRows::Skip);
         if self.config.entropy.entropy_coef != 0.0 {

@@ -1,6 +1,6 @@
 //! Importance ratios: of tokens, of whole responses, of groups.
 
-use accordant_ops::{TokenLogps, stable::clamp_exponent};
+use accordant_ops::{SequenceLogps, masked::row_counts, stable::clamp_exponent};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,11 @@ impl RatioLevel {
         let clamp = |ratios: Tensor<1>| -> Result<Tensor<2>> {
             RolloutBatch::per_token(clamp_exponent(ratios, log_ratio_clamp)?, batch.mask())
         };
-        let sequence = || -> Result<_> { Ok(TokenLogps::new(tokens.clone(), batch.mask())?.sequence()) };
+        // What lies behind the mask is 0 and adds nothing.
+        let sequence = || {
+            let counts = row_counts(batch.mask(), tokens.dtype());
+            SequenceLogps::new(tokens.clone().sum_dim(1).squeeze_dim(1), counts)
+        };
         Ok(match self {
             Self::Token => clamp_exponent(tokens, log_ratio_clamp)?,
             Self::Sequence => clamp(sequence()?.mean)?,
@@ -74,7 +78,7 @@ impl RatioLevel {
 
 #[cfg(test)]
 mod tests {
-    use accordant_ops::groups::Groups;
+    use accordant_ops::{TokenLogps, groups::Groups};
 
     use super::*;
     use crate::rollout::tests::{close, host, mask, matrix};

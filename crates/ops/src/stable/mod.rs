@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | [`softplus`]`(-h)` | `-log(sigmoid(h))` | h = -104 in f32: infinite |
 //! | [`log_sigmoid`]`(h)` | `log(sigmoid(h))` | the same |
+//! | [`logistic`]`(x)` | `1 / (1 + exp(-x))` | x = -89 in f32: the gradient is NaN |
 //! | [`log1p`]`(x)` | `(1 + x).log()`, and burn's own on a GPU | x = 1e-8 in f32: 0 |
+//! | [`exp`]`(x)` | `x.exp()` | nowhere: that is computed again in the backward pass |
 //! | [`expm1`]`(x)` | `x.exp() - 1` | x = 1e-8 in f32: 0 |
 //! | [`expm1_minus_x`]`(x)` | `x.exp() - 1 - x` | x = 1e-4 in f32: noise |
 //! | [`log1mexp`]`(a)`, [`log_odds`]`(a)` | `(1 - a.exp()).log()` | a = -1e-8 in f32: infinite |
@@ -39,8 +41,8 @@ pub(crate) mod testing;
 
 pub use clamps::{LOG_RATIO_CLAMP, cap_exponent, clamp_exponent, exponent_max};
 pub use log_space::{log_add_exp, log_odds, log_sum_exp, log1mexp};
-pub use logistic::{log_sigmoid, softplus};
-pub use near_zero::{expm1, expm1_minus_x, log1p};
+pub use logistic::{log_sigmoid, logistic, softplus};
+pub use near_zero::{exp, expm1, expm1_minus_x, log1p};
 pub use pointwise::{huber, x_log_x};
 
 /// What sums and counts run in: f64 for f64 and f32 for the rest, since f16 counts to 2048 and bf16 to 256.
@@ -82,7 +84,7 @@ mod tests {
 
     type Form = fn(Tensor<1>) -> Tensor<1>;
 
-    const BOTH_FORMS: [(Form, Form); 7] = [
+    const BOTH_FORMS: [(Form, Form); 9] = [
         (softplus, naive::softplus),
         (log_sigmoid, naive::log_sigmoid),
         (log1p, naive::log1p),
@@ -90,6 +92,8 @@ mod tests {
         (expm1_minus_x, naive::expm1_minus_x),
         (log1mexp, naive::log1mexp),
         (log_odds, naive::log_odds),
+        (logistic, naive::logistic),
+        (exp, naive::exp),
     ];
 
     /// `n` numbers between -30 and 30, none of them 0, in f32.
@@ -136,6 +140,8 @@ mod tests {
                 (|x| x.max(0.0) + (-x.abs()).exp().ln_1p()) as fn(f64) -> f64,
                 sigmoid as fn(f64) -> f64,
             ),
+            (logistic, sigmoid, |x| sigmoid(x) * sigmoid(-x)),
+            (exp, f64::exp, f64::exp),
             (expm1, f64::exp_m1, f64::exp),
             (|x| log1p(x.abs()), |x| x.abs().ln_1p(), |x| x.signum() / (1.0 + x.abs())),
         ] {

@@ -38,6 +38,26 @@ pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     softplus(x.neg()).neg()
 }
 
+/// [`logistic`](super::logistic): `exp(x) / (1 + exp(x))` below 0 and `1 / (1 + exp(-x))` elsewhere.
+pub fn logistic<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, |x| {
+        let below = x.clone().lower_scalar(0.0);
+        let tail = x.clone().mask_fill(below.clone().bool_not(), 0.0).exp();
+        let rest = x.mask_fill(below.clone(), 0.0).neg().exp();
+        (rest + 1.0).recip().mask_where(below, tail.clone() / (tail + 1.0))
+    })
+}
+
+/// [`exp`](super::exp): burn's own.
+pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_f32(x, Tensor::exp)
+}
+
+/// [`clamp_exponent`](super::clamp_exponent) to ±`bound`: burn's own.
+pub fn clamp_exponent<const D: usize>(x: Tensor<D>, bound: f64) -> Tensor<D> {
+    x.clamp(-bound, bound)
+}
+
 /// [`log1p`](super::log1p): near 0 three terms of `2 atanh(x / (2 + x))`, elsewhere burn's own.
 pub fn log1p<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     in_f32(x, |x| {
