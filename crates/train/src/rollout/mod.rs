@@ -137,7 +137,9 @@ pub struct Scored {
     pub rewards: Vec<f64>,
     /// Whether it is correct, where that can be said: counted, and the column `success` of objectives.
     pub success: Option<bool>,
-    /// Other side information that the objective or its advantages read, by name.
+    /// Other side information that the objective or its advantages read, by name. The loop itself knows, where nothing
+    /// is said here: `ended` (not cut off), `metric` (the mean entropy of the tokens), `next_value` (the critic's of the
+    /// state after the last token) and `greedy_reward` (it asks for a judgment of the greedy response, too).
     pub columns: BTreeMap<&'static str, f64>,
 }
 
