@@ -488,6 +488,25 @@ fn the_greedy_response_is_sampled_and_judged_where_it_is_the_baseline() {
 }
 
 #[test]
+fn optimizer_steps_of_a_pass_are_of_one_size() {
+    let setting = Setting::new("grpo", &[]);
+    let experience = setting.experience(&config(1).with_group_size(3).with_mask_truncated(true));
+    let sizes = |count: usize| -> Vec<usize> {
+        let config = config(1).with_minibatches(count);
+        let steps = minibatches(&setting.task(), &config, &experience, 0);
+        let mut rows: Vec<usize> = steps.iter().flatten().flatten().copied().collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..12).collect::<Vec<_>>());
+        steps.iter().map(|step| step.iter().map(Vec::len).sum()).collect()
+    };
+    assert_eq!(sizes(1), [12]);
+    assert_eq!(sizes(4), [3; 4]);
+    assert_eq!(sizes(5), [2, 2, 3, 2, 3]);
+    assert_eq!(sizes(8), [1, 2, 1, 2, 1, 2, 1, 2]);
+    assert_eq!(sizes(99), [1; 12]);
+}
+
+#[test]
 fn rows_of_a_group_stay_together_where_they_are_compared() {
     #[derive(Debug)]
     struct Compares(Box<dyn RolloutObjective>);
