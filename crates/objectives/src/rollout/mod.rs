@@ -47,8 +47,8 @@
 //! | [`pvpo`] | what the reference achieves on the prompt |
 //! | [`ppo`], [`vapo`] | a critic |
 //!
-//! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
-//! responses to a prompt with each other.
+//! Three methods are no points of it: [`a2po`], a regression of log-ratios on advantages, [`nash_md`], whose rewards are
+//! wins against an opponent, and [`trpa`], which compares the responses to a prompt with each other.
 //!
 //! # Micro-batches and devices
 //! Advantages are those of the whole batch, whatever part of it an update sees. A mean over a step has the denominators
@@ -78,6 +78,7 @@ pub mod gspo;
 pub mod gspo_token;
 pub mod lite_ppo;
 pub mod luspo;
+pub mod nash_md;
 pub mod opo;
 pub mod output;
 pub mod p3o;
