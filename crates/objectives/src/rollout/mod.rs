@@ -47,8 +47,8 @@
 //! | [`pvpo`] | what the reference achieves on the prompt |
 //! | [`ppo`], [`vapo`] | a critic |
 //!
-//! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
-//! responses to a prompt with each other.
+//! Three methods are no points of it: [`a2po`], a regression of log-ratios on advantages, [`nash_md`], whose rewards are
+//! wins against an opponent, and [`trpa`], which compares the responses to a prompt with each other.
 //!
 //! # What a prompt is worth
 //! Rewards that are multiplied by what their prompt is worth lose that factor wherever advantages are divided by the
@@ -83,6 +83,7 @@ pub mod gspo;
 pub mod gspo_token;
 pub mod lite_ppo;
 pub mod luspo;
+pub mod nash_md;
 pub mod opo;
 pub mod output;
 pub mod p3o;
