@@ -5,6 +5,7 @@ use std::sync::Arc;
 use accordant_ops::{
     EmptyRows, Reduced, check_domain,
     groups::Groups,
+    item_metrics::numbers,
     kl::{KlEstimator, KlGradient, KlOptions, importance_corrected, kl_per_token},
     masked::row_counts,
     reduce::{Aggregation, reduce_rows, reduce_tokens},
@@ -23,7 +24,6 @@ use super::{
 use crate::{
     Error, Result,
     advantage::{Advantages, Estimator, RewardBatch},
-    metrics::numbers,
     side::Column,
     value::ValueObjective,
 };
