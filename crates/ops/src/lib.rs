@@ -10,6 +10,7 @@
 //! | [`kl`] | estimators of the divergence from a reference policy |
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
+//! | [`distribution`] | predicted distributions: projections, cross-entropies, quantile losses, tails |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
 //! | [`host`] | a softmax and a sigmoid on the host, for sampling and for rewards |
 //! | [`doctor`] | a self-check: can this device be trusted? |
@@ -37,6 +38,7 @@
 mod backend;
 
 pub mod adaptive_kl;
+pub mod distribution;
 pub mod doctor;
 pub mod error;
 pub mod groups;
