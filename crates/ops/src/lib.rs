@@ -7,6 +7,7 @@
 //! | [`reduce`] | per-item losses to one number, with the denominator kept apart |
 //! | [`masked`] | sums, means, variances and whitening over kept positions |
 //! | [`groups`] | means, deviations and leave-one-out baselines of the rollouts of one prompt |
+//! | [`lists`] | which candidates of a list are better than which, and losses of ranked lists |
 //! | [`kl`] | estimators of the divergence from a reference policy |
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
@@ -45,6 +46,7 @@ pub mod groups;
 pub mod host;
 pub mod item_metrics;
 pub mod kl;
+pub mod lists;
 pub mod logps;
 pub mod masked;
 pub mod means;

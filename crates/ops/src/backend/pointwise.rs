@@ -37,6 +37,8 @@ pub enum Function {
     Log1mExp { max: f64 },
     /// `a - log(1 - exp(a))`, the latter `a` clamped to at most `max`
     LogOdds { max: f64 },
+    /// The logarithm of the standard normal distribution function.
+    LogNormalCdf,
 }
 
 /// The loops, for tensors of f32 and f64.

@@ -3,10 +3,13 @@
 use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor};
 use burn::tensor::DType;
 
-use super::elementary::{Exp, ln, log1p};
+use super::elementary::{Exp, ln, log1p, polynomial};
 use super::real::Real;
 use super::{numbers, tensor, vectorized};
-use crate::backend::pointwise::{Function, Pointwise};
+use crate::{
+    backend::pointwise::{Function, Pointwise},
+    stable::naive::{ERFCX, ERFCX_CENTER},
+};
 
 /// Numbers that one thread takes at least: some tens of microseconds of work.
 const GRAIN: usize = 1 << 15;
@@ -63,6 +66,24 @@ fn log1mexp(a: f64, max: f64) -> [f64; 2] {
     [value, if beyond { 0.0 } else { -p / complement }]
 }
 
+/// Value and slope of `log Φ(z)`.
+#[inline(always)]
+fn log_normal_cdf(z: f64) -> [f64; 2] {
+    /// √(2/π): twice the density at 0.
+    const TWICE_DENSITY: f64 = 0.797_884_560_802_865_4;
+    let t = z.abs() * std::f64::consts::FRAC_1_SQRT_2;
+    // Half of `exp(t²) erfc(t)`: the smaller tail without its exponential.
+    let other = 0.5 * polynomial(&ERFCX, 1.0 - 2.0 * ERFCX_CENTER / (t + ERFCX_CENTER)) / (1.0 + 2.0 * t);
+    let exponent = -0.5 * z * z;
+    let density = Exp::of(exponent).exp();
+    if z > 0.0 {
+        let beyond = density * other;
+        [log1p(-beyond), 0.5 * TWICE_DENSITY * density / (1.0 - beyond)]
+    } else {
+        [ln(other) + exponent, 0.5 * TWICE_DENSITY / other]
+    }
+}
+
 fn run<T: Real>(x: &FloatTensor<Flex>, function: Function, sloped: bool) -> (Vec<T>, Option<Vec<T>>) {
     let room = || vec![T::ZERO; x.shape().num_elements()];
     let (mut values, mut slopes) = (room(), sloped.then(room));
@@ -103,6 +124,7 @@ fn run<T: Real>(x: &FloatTensor<Flex>, function: Function, sloped: bool) -> (Vec
                 let [value, slope] = log1mexp(a, max);
                 [a - value, 1.0 - slope]
             }),
+            Function::LogNormalCdf => fill_with!(z => log_normal_cdf(z)),
         }
     });
     (values, slopes)
