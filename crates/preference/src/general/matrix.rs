@@ -192,6 +192,11 @@ impl PreferenceMatrix {
         (0..self.num_items).map(|i| (0..self.num_items).map(|j| lead(i, j)).collect()).collect()
     }
 
+    /// All margins times a factor that leaves them in [-½, ½].
+    pub(super) fn scaled(&self, factor: f64) -> Self {
+        Self { num_items: self.num_items, margins: self.margins.iter().map(|margin| margin * factor).collect() }
+    }
+
     /// The matrix of these items alone, in this order.
     ///
     /// # Errors
