@@ -95,6 +95,14 @@ pub enum Error {
         /// Its index.
         index: usize,
     },
+    /// A linear program that has a solution was not solved.
+    #[error("the linear program of the {what} was not solved")]
+    LinearProgram {
+        /// What it is for.
+        what: &'static str,
+        /// What the solver says.
+        source: microlp::Error,
+    },
     /// Settings make no sense together, or not for this data.
     #[error("{what}: {reason}")]
     Combination {

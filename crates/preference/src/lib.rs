@@ -6,6 +6,7 @@
 //!
 //! | module | what is there | start with |
 //! |---|---|---|
+//! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //!
@@ -44,6 +45,7 @@ extern crate self as accordant_preference;
 
 pub mod comparisons;
 pub mod error;
+pub mod general;
 pub mod graph;
 pub mod link;
 pub mod nll;

@@ -42,6 +42,13 @@ impl PairScores {
         Ok(Self { first, second, targets: None, ties: None, weights: None, margins: None, offsets: None })
     }
 
+    /// Pairs of which a model sees only by how much the first side leads, as models of whole pairs do
+    /// ([`crate::general`]): the second scores are 0, and `mean_score` is half the lead.
+    pub fn from_differences(differences: Tensor<1>) -> Self {
+        let second = differences.zeros_like().detach();
+        Self { first: differences, second, targets: None, ties: None, weights: None, margins: None, offsets: None }
+    }
+
     fn check(&self, name: &'static str, values: &Tensor<1>) -> Result<()> {
         check_shape(name, &self.first.dims(), &values.dims())?;
         Ok(check_dtype(name, self.first.dtype(), values.dtype())?)
@@ -246,6 +253,14 @@ mod tests {
         let offset = pairs.with_offsets(tensor([0.0, 4.0, -1.0])).unwrap();
         assert_eq!(values(offset.leads()), [1.5, 3.5, -1.0]);
         assert_eq!(values(offset.swapped().leads()), [-1.5, -3.5, 1.0]);
+    }
+
+    #[test]
+    fn pairs_of_which_only_the_lead_is_known() {
+        let pairs = PairScores::from_differences(tensor([2.0, -1.0]));
+        assert_eq!(values(pairs.leads()), [2.0, -1.0]);
+        assert_eq!(values(pairs.second()), [0.0, 0.0]);
+        assert_eq!(values(pairs.swapped().leads()), [-2.0, 1.0]);
     }
 
     #[test]
