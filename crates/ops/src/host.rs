@@ -42,9 +42,52 @@ pub fn log_sigmoid(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }
 
+/// `log Σ exp(x)`, the largest subtracted first; −∞ of nothing or of nothing but −∞, NaN with a NaN.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::log_sum_exp;
+/// assert_eq!(log_sum_exp(&[1e4, 1e4]), 1e4 + 2f64.ln());
+/// assert_eq!(log_sum_exp(&[]), f64::NEG_INFINITY);
+/// ```
+pub fn log_sum_exp(x: &[f64]) -> f64 {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match max.is_infinite() && !x.iter().any(|x| x.is_nan()) {
+        true => max,
+        false => max + x.iter().map(|x| (x - max).exp()).sum::<f64>().ln(),
+    }
+}
+
+/// `exp(x − log Σ exp(x))`, which adds up to 1; NaN where [`log_sum_exp`] is not finite.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::softmax;
+/// let chances = softmax(&[3f64.ln() + 900.0, 900.0]); // odds of 3 : 1
+/// assert!((chances[0] - 0.75).abs() < 1e-12 && (chances[1] - 0.25).abs() < 1e-12);
+/// ```
+pub fn softmax(x: &[f64]) -> Vec<f64> {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = x.iter().map(|x| (x - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_of_exponentials_are_right_at_the_extremes_and_keep_nan() {
+        assert!((log_sum_exp(&[0.0, 3f64.ln()]) - 4f64.ln()).abs() < 1e-15);
+        assert_eq!(log_sum_exp(&[-1e4, f64::NEG_INFINITY]), -1e4);
+        assert_eq!(log_sum_exp(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
+        assert_eq!(log_sum_exp(&[f64::INFINITY, 0.0]), f64::INFINITY);
+        assert!(log_sum_exp(&[f64::NAN, 0.0]).is_nan() && log_sum_exp(&[f64::NAN, f64::INFINITY]).is_nan());
+        assert_eq!(softmax(&[1e4, f64::NEG_INFINITY]), [1.0, 0.0]);
+        assert_eq!(softmax(&[-2.0; 4]), [0.25; 4]);
+        assert!(softmax(&[f64::NEG_INFINITY; 2]).iter().chain(&softmax(&[f64::NAN, 1.0])).all(|p| p.is_nan()));
+    }
 
     #[test]
     fn the_logistic_function_and_its_logarithm_are_finite_and_keep_nan() {
