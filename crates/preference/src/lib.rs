@@ -7,6 +7,7 @@
 //! | module | what is there | start with |
 //! |---|---|---|
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
+//! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //!
 //! and what they share:
@@ -49,6 +50,7 @@ pub mod link;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
+pub mod plural;
 pub mod random;
 pub mod ranking;
 
