@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
+//! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //!
 //! and what they share:
@@ -51,6 +52,7 @@ pub mod link;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
+pub mod plural;
 pub mod random;
 pub mod ranking;
 
