@@ -42,6 +42,22 @@ pub fn log_sigmoid(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }
 
+/// `log Σ exp(x)` of a row; −∞ of an empty one and of nothing but −∞, NaN where there is one.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::log_sum_exp;
+/// assert_eq!(log_sum_exp(&[1e4, 1e4]), 1e4 + 2f64.ln());
+/// assert_eq!(log_sum_exp(&[]), f64::NEG_INFINITY);
+/// ```
+pub fn log_sum_exp(row: &[f64]) -> f64 {
+    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if max.is_infinite() && !row.iter().any(|x| x.is_nan()) {
+        return max;
+    }
+    max + row.iter().map(|x| (x - max).exp()).sum::<f64>().ln()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +72,16 @@ mod tests {
         assert!((log_sigmoid(x) - 0.75f64.ln()).abs() < 1e-15 && (log_sigmoid(-x) - 0.25f64.ln()).abs() < 1e-15);
         assert!((log_sigmoid(40.0) / -(-40f64).exp() - 1.0).abs() < 1e-12, "not 0");
         assert!(logistic(f64::NAN).is_nan() && log_sigmoid(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_logarithm_of_a_sum_of_exponentials_survives_infinities_and_keeps_nan() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        assert!((log_sum_exp(&[2f64.ln(), 3f64.ln(), -inf]) - 5f64.ln()).abs() < 1e-15);
+        assert_eq!([log_sum_exp(&[-inf, -inf]), log_sum_exp(&[inf, 0.0]), log_sum_exp(&[-1e4])], [-inf, inf, -1e4]);
+        for row in [&[nan][..], &[nan, inf], &[-inf, nan], &[0.0, nan]] {
+            assert!(log_sum_exp(row).is_nan(), "{row:?}");
+        }
     }
 
     #[test]
