@@ -16,6 +16,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`rankings`] | ranked lists of the items of a table |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
 //! | [`nll`] | what a likelihood on tensors returns |
@@ -55,9 +56,11 @@ pub mod pairwise;
 pub mod plural;
 pub mod random;
 pub mod ranking;
+pub mod rankings;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
 pub use error::{Error, Result};
 pub use nll::Nll;
 pub use optimize::Report;
+pub use rankings::Rankings;
