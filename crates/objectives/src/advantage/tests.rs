@@ -288,6 +288,19 @@ fn without_any_reward_nothing_is_learned() {
 }
 
 #[test]
+fn a_batch_tells_what_it_was_made_of() {
+    let mask = keep(&[[1, 1, 0], [1, 0, 0]]);
+    let rewards = Tensor::from_data(TensorData::from([[1.0, 2.0], [3.0, 4.0]]), (&Device::flex(), DType::F64));
+    let batch = RewardBatch::with_rewards(rewards, vec![0.25, 2.0], Groups::new(&[7, 7]), mask).unwrap();
+    assert_eq!(batch.weights(), [0.25, 2.0]);
+    assert_eq!((batch.len(), batch.is_empty()), (2, false));
+    assert_eq!(batch.lengths().dtype(), DType::F64);
+    assert_eq!(batch.lengths().try_to_vec_as::<f64>().unwrap(), [2.0, 1.0]);
+    let nothing = RewardBatch::new(vector(&[]), Groups::new(&[]), keep::<3>(&[])).unwrap();
+    assert_eq!((nothing.len(), nothing.is_empty()), (0, true));
+}
+
+#[test]
 fn an_empty_batch_and_empty_responses_are_none_of_anyones_problems() {
     for estimator in built() {
         assert!(of_usual(estimator.as_ref(), &[]).is_empty());

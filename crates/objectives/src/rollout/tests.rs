@@ -4,14 +4,14 @@ use accordant_ops::{TokenLogps, reduce::Aggregation};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use super::{
-    EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch, RolloutObjective,
-    entropy_threshold,
+    Diagnostics, EntropyConfig, KlPlacement, PolicyGradient, PolicyGradientConfig, RatioLevel, RolloutBatch,
+    RolloutObjective, RolloutOutput, entropy_threshold,
     grpo::GrpoConfig,
     methods,
-    surrogate::{Surrogate, clip::ClipConfig},
+    surrogate::{MISMATCH, Surrogate, clip::ClipConfig},
 };
 use crate::{
-    Options,
+    Options, Result,
     advantage::{Advantages, Estimator, RewardBatch, group_normalized::GroupNormalizedConfig},
     value::{ValueBatch, clipped_value::ClippedValueConfig},
 };
@@ -180,12 +180,15 @@ fn a_divergence_is_applied_in_one_place_and_not_as_k1_in_the_loss() {
     let error = with(k1).unwrap_err().to_string();
     assert!(error.starts_with("K1 in the loss: its expected gradient is 0"), "{error}");
     assert!(with(KlPlacement::in_loss(-1.0)).is_err());
+    let nothing = KlPlacement::Loss { kl_coef: 0.0, options: KlOptions::new(KlEstimator::K3), corrected: false };
+    assert!(with(nothing).is_err(), "no divergence is `None`");
 }
 
 #[test]
 fn a_quantile_of_entropies_is_interpolated() {
-    let entropies = [4.0, 1.0, 3.0, 2.0];
-    close(&[entropy_threshold(&entropies, 0.2).unwrap()], &[1.0 + 0.8 * 3.0], 1e-15);
+    let entropies = [8.0, 1.0, 4.0, 2.0];
+    // The place 0.8 · 3 = 2.4 lies between 4 and 8.
+    close(&[entropy_threshold(&entropies, 0.2).unwrap()], &[4.0 + 0.4 * 4.0], 1e-14);
     assert_eq!(entropy_threshold(&entropies, 1.0).unwrap(), 1.0);
     assert!(entropy_threshold(&[], 0.5).unwrap().is_nan());
     assert!(entropy_threshold(&entropies, 0.0).is_err());
@@ -260,4 +263,71 @@ fn a_critic_is_trained_by_the_same_sum() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(config.init("test", Returning, clip()).unwrap().with_critic(bad, value()).is_err(), "{bad}");
     }
+}
+
+/// A method that says nothing about itself needs nothing.
+#[test]
+fn a_method_of_ones_own_needs_what_it_says() {
+    #[derive(Debug)]
+    struct Bare;
+    impl RolloutObjective for Bare {
+        fn name(&self) -> &'static str {
+            "bare"
+        }
+        fn advantages(&self, batch: &RewardBatch) -> Result<Advantages> {
+            GroupNormalizedConfig::new().init()?.estimate(batch)
+        }
+        fn forward(&self, batch: &RolloutBatch) -> Result<RolloutOutput> {
+            GrpoConfig::new().init()?.forward(batch)
+        }
+    }
+    let needs = [
+        Bare.needs_reference(),
+        Bare.needs_values(),
+        Bare.needs_sum_sq_probs(),
+        Bare.needs_entropies(),
+        Bare.needs_groups(),
+    ];
+    assert_eq!(needs, [false; 5]);
+    assert!(Bare.columns().is_empty() && Bare.reward_columns().is_empty());
+}
+
+#[test]
+fn a_column_is_there_when_it_was_given() {
+    let logps = TokenLogps::new(matrix([[-1.0]]), mask([[true]])).unwrap();
+    let batch = RolloutBatch::new(logps, matrix([[1.0]])).unwrap();
+    assert!(batch.known_column(MISMATCH).is_none());
+    let given = Tensor::from_data(TensorData::from([0.5]), (&device(), DType::F64));
+    let batch = batch.with_column(MISMATCH, given).unwrap();
+    assert_eq!(host(batch.known_column(MISMATCH).unwrap()), [0.5]);
+}
+
+#[test]
+fn ratios_of_micro_batches_merge_to_the_smallest_and_the_largest() {
+    let of = |ratio_min, ratio_max| Diagnostics { ratio_min, ratio_max, ..Diagnostics::default() };
+    let merged = |mut one: Diagnostics, other: Diagnostics| {
+        one.merge(&other);
+        (one.ratio_min, one.ratio_max)
+    };
+    assert_eq!(merged(of(0.5, 2.0), of(0.25, 1.5)), (0.25, 2.0));
+    assert_eq!(merged(of(0.5, 2.0), of(0.75, 3.0)), (0.5, 3.0));
+    // A part without a token has none, and says 0.
+    assert_eq!(merged(of(0.5, 2.0), of(0.0, 0.0)), (0.5, 2.0));
+    assert_eq!(merged(of(0.0, 0.0), of(0.5, 2.0)), (0.5, 2.0));
+}
+
+#[test]
+fn what_is_logged_of_the_policy_by_hand() {
+    // Log-ratios 0.5 and -0.1 at entropies 1.5 and 0.25, and one token with 0.2 and 0.75.
+    let batch = batch(matrix([[-0.5, -2.1], [-2.8, f64::NAN]]));
+    let batch = batch.with_entropies(matrix([[1.5, 0.25], [0.75, f64::NAN]])).unwrap();
+    let means = GrpoConfig::new().init().unwrap().forward(&batch).unwrap().diagnostics().means;
+    let mean = |name| means.mean(name).unwrap();
+    let log_ratios = [0.5, -0.1, 0.2];
+    let average = |f: fn(f64) -> f64| log_ratios.map(f).iter().sum::<f64>() / 3.0;
+    close(&[mean("policy/entropy"), mean("policy/ratio")], &[2.5 / 3.0, average(f64::exp)], 1e-14);
+    close(&[mean("policy/approx_kl")], &[average(|x| -x)], 1e-14);
+    close(&[mean("policy/approx_kl_k3")], &[average(|x| x.exp() - 1.0 - x)], 1e-14);
+    close(&[mean("policy/advantage"), mean("policy/advantage_square")], &[0.0, 2.0], 1e-14);
+    assert_eq!((mean("tokens"), mean("frac_empty_rows")), (1.5, 0.0));
 }
