@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
+//! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
 //!
 //! and what they share:
 //!
@@ -51,6 +52,7 @@ pub mod optimize;
 pub mod pairwise;
 pub mod random;
 pub mod ranking;
+pub mod trajectory;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
