@@ -8,6 +8,8 @@
 //! |---|---|---|
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
+//! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
+//! | [`robust`] | labels that may be wrong | [`robust::forward`] |
 //! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
 //!
 //! and what they share:
@@ -50,8 +52,10 @@ pub mod link;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
+pub mod process;
 pub mod random;
 pub mod ranking;
+pub mod robust;
 pub mod trajectory;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};

@@ -74,6 +74,11 @@ impl Steps {
         let ones = self.values.ones_like().detach().mask_fill(self.mask.clone().bool_not(), 0.0);
         ones.cumsum(1) - 1.0
     }
+
+    /// Whether both have the same shape.
+    pub(crate) fn like(&self, name: &'static str, values: &Tensor<2>) -> Result<()> {
+        Ok(check_shape(name, &self.values.dims(), &values.dims())?)
+    }
 }
 
 /// The domain of a discount, shared by the family.
@@ -123,5 +128,6 @@ mod tests {
             assert!(error.starts_with("`discount`: expected in (0, 1]"), "{error}");
         }
         assert!(Steps::new(rows([[1.0, 2.0]]), mask([[1]])).unwrap_err().to_string().starts_with("`mask`"));
+        assert!(steps().like("other", &rows([[1.0]])).unwrap_err().to_string().starts_with("`other`"));
     }
 }
