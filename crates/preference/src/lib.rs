@@ -10,6 +10,9 @@
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
+//! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
+//! | [`robust`] | labels that may be wrong | [`robust::forward`] |
+//! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
 //!
 //! and what they share:
 //!
@@ -57,6 +60,11 @@ pub mod plural;
 pub mod random;
 pub mod ranking;
 pub mod rankings;
+pub mod process;
+pub mod random;
+pub mod ranking;
+pub mod robust;
+pub mod trajectory;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
