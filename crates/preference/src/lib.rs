@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
+//! | [`distributional`] | predicted distributions of ratings and scores, and their risk | [`distributional::quantile_reward`] |
 //!
 //! and what they share:
 //!
@@ -43,6 +44,7 @@
 extern crate self as accordant_preference;
 
 pub mod comparisons;
+pub mod distributional;
 pub mod error;
 pub mod graph;
 pub mod link;

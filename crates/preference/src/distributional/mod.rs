@@ -1,0 +1,24 @@
+//! Predicted distributions of how good a response is, and what to make of them.
+//!
+//! | module | what is predicted | learned from |
+//! |---|---|---|
+//! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
+//!
+//! and what they are read by:
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`risk`] | one number from a distribution: means, tails, certainty equivalents, distortions |
+//! | [`calibration`] | do quantiles hold what they promise? Coverage, bands, crossings |
+//!
+//! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating.
+
+pub mod calibration;
+pub mod quantile_reward;
+pub mod risk;
+
+mod ratings;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use ratings::{RatingModel, Ratings};
