@@ -3,19 +3,23 @@
 //! | module | what is predicted | learned from |
 //! |---|---|---|
 //! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
+//! | [`itakura_saito`] | a risk-averse, or risk-seeking, equivalent of a rating | ratings, [`Ratings`] |
 //!
 //! and what they are read by:
 //!
 //! | module | what is there |
 //! |---|---|
 //! | [`risk`] | one number from a distribution: means, tails, certainty equivalents, distortions |
+//! | [`runtime`] | utilities of how long something takes |
 //! | [`calibration`] | do quantiles hold what they promise? Coverage, bands, crossings |
 //!
 //! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating.
 
 pub mod calibration;
+pub mod itakura_saito;
 pub mod quantile_reward;
 pub mod risk;
+pub mod runtime;
 
 mod ratings;
 #[cfg(test)]
