@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
 //! | [`itakura_saito`] | a risk-averse, or risk-seeking, equivalent of a rating | ratings, [`Ratings`] |
+//! | [`mean_variance`] | a mean and a spread | judged pairs, [`GaussianPairs`] |
+//! | [`categorical_dpl`] | probabilities of ordered atoms | judged pairs, [`CategoricalPairs`] |
 //!
 //! and what they are read by:
 //!
@@ -13,16 +15,21 @@
 //! | [`runtime`] | utilities of how long something takes |
 //! | [`calibration`] | do quantiles hold what they promise? Coverage, bands, crossings |
 //!
-//! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating.
+//! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating, a [`PairDistributionModel`] two predicted
+//! distributions of each pair to one loss per pair and to the chances of its outcomes.
 
 pub mod calibration;
+pub mod categorical_dpl;
 pub mod itakura_saito;
+pub mod mean_variance;
 pub mod quantile_reward;
 pub mod risk;
 pub mod runtime;
 
+mod pairs;
 mod ratings;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use pairs::{CategoricalPairs, GaussianPairs, PairDistributionModel};
 pub use ratings::{RatingModel, Ratings};
