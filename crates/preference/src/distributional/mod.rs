@@ -3,6 +3,7 @@
 //! | module | what is predicted | learned from |
 //! |---|---|---|
 //! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
+//! | [`dprm`] | the distribution of a crowd's votes over grades | votes, [`Ratings`] |
 //! | [`itakura_saito`] | a risk-averse, or risk-seeking, equivalent of a rating | ratings, [`Ratings`] |
 //! | [`mean_variance`] | a mean and a spread | judged pairs, [`GaussianPairs`] |
 //! | [`categorical_dpl`] | probabilities of ordered atoms | judged pairs, [`CategoricalPairs`] |
@@ -20,6 +21,7 @@
 
 pub mod calibration;
 pub mod categorical_dpl;
+pub mod dprm;
 pub mod itakura_saito;
 pub mod mean_variance;
 pub mod quantile_reward;
