@@ -7,6 +7,7 @@
 //! | [`itakura_saito`] | a risk-averse, or risk-seeking, equivalent of a rating | ratings, [`Ratings`] |
 //! | [`mean_variance`] | a mean and a spread | judged pairs, [`GaussianPairs`] |
 //! | [`categorical_dpl`] | probabilities of ordered atoms | judged pairs, [`CategoricalPairs`] |
+//! | [`oprm`] | probabilities of grades, some of which may be named | judged pairs, [`CategoricalPairs`] |
 //!
 //! and what they are read by:
 //!
@@ -24,6 +25,7 @@ pub mod categorical_dpl;
 pub mod dprm;
 pub mod itakura_saito;
 pub mod mean_variance;
+pub mod oprm;
 pub mod quantile_reward;
 pub mod risk;
 pub mod runtime;
