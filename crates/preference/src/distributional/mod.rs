@@ -3,7 +3,10 @@
 //! | module | what is predicted | learned from |
 //! |---|---|---|
 //! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
+//! | [`c51`] | probabilities of equidistant atoms | ratings, [`Ratings`] |
+//! | [`implicit_quantiles`] | any quantile that is asked for | ratings |
 //! | [`dprm`] | the distribution of a crowd's votes over grades | votes, [`Ratings`] |
+//! | [`mmd`] | samples of several ratings jointly | samples |
 //! | [`itakura_saito`] | a risk-averse, or risk-seeking, equivalent of a rating | ratings, [`Ratings`] |
 //! | [`mean_variance`] | a mean and a spread | judged pairs, [`GaussianPairs`] |
 //! | [`categorical_dpl`] | probabilities of ordered atoms | judged pairs, [`CategoricalPairs`] |
@@ -20,11 +23,14 @@
 //! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating, a [`PairDistributionModel`] two predicted
 //! distributions of each pair to one loss per pair and to the chances of its outcomes.
 
+pub mod c51;
 pub mod calibration;
 pub mod categorical_dpl;
 pub mod dprm;
+pub mod implicit_quantiles;
 pub mod itakura_saito;
 pub mod mean_variance;
+pub mod mmd;
 pub mod oprm;
 pub mod quantile_reward;
 pub mod risk;
