@@ -36,6 +36,8 @@ pub mod quantile_reward;
 pub mod risk;
 pub mod runtime;
 
+#[cfg(test)]
+mod laws;
 mod pairs;
 mod ratings;
 #[cfg(test)]
