@@ -76,6 +76,39 @@ impl Calibration {
         })
     }
 
+    /// The same for each of `num_groups` groups of about equal size, by ascending `keys`, one for each sample: by how noisy
+    /// the samples are, say. What is right on the whole can be wrong in every part.
+    ///
+    /// # Errors
+    /// As [`Calibration::of`]; [`Error::Length`] for other numbers of keys, [`Error::Record`] for a key that is NaN, a domain
+    /// error naming `num_groups` unless it lies between 1 and the number of samples.
+    pub fn by_group(
+        quantiles: &[Vec<f64>],
+        samples: &[f64],
+        levels: &[f64],
+        num_train: Option<usize>,
+        keys: &[f64],
+        num_groups: usize,
+    ) -> Result<Vec<Self>> {
+        let n = samples.len();
+        check_length("quantiles", n, quantiles.len())?;
+        check_length("keys", n, keys.len())?;
+        for (row, &key) in keys.iter().enumerate() {
+            check_record(!key.is_nan(), row, "keys", "a number", key)?;
+        }
+        check_domain((1..=n).contains(&num_groups), "num_groups", "between 1 and the samples", num_groups as f64)?;
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
+        let groups = (0..num_groups).map(|group| &order[group * n / num_groups..(group + 1) * n / num_groups]);
+        let group = |rows: &[usize]| {
+            let quantiles: Vec<Vec<f64>> = rows.iter().map(|&row| quantiles[row].clone()).collect();
+            let samples: Vec<f64> = rows.iter().map(|&row| samples[row]).collect();
+            // A part of the training data, too.
+            Self::of(&quantiles, &samples, levels, num_train.map(|num| num.div_ceil(num_groups)))
+        };
+        groups.map(group).collect()
+    }
+
     /// The largest `|coverage − τ|`, a share.
     pub fn largest_deviation(&self) -> f64 {
         self.deviations().fold(0.0, f64::max)
@@ -200,6 +233,25 @@ mod tests {
         }
         // Binomial: 285 ± 3.8 and about 192 ± 8.3.
         assert!((270..=297).contains(&together) && (155..=230).contains(&apart), "{together} {apart}");
+    }
+
+    #[test]
+    fn groups_go_by_ascending_keys() {
+        let quantiles: Vec<Vec<f64>> = (0..5).map(|_| vec![2.5]).collect();
+        // By key: 4, 1 and 0, 3, 2.
+        let (samples, keys) = ([0.0, 1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 9.0, 3.0, -1.0]);
+        let groups = Calibration::by_group(&quantiles, &samples, &[0.5], Some(9), &keys, 2).unwrap();
+        assert_eq!(groups.iter().map(|group| group.coverage[0]).collect::<Vec<_>>(), [0.5, 2.0 / 3.0]);
+        // 9 for training are 5 for each group.
+        near(&groups[0].standard_errors, &[(0.25f64 * (0.5 + 0.2)).sqrt()], 1e-15);
+        let by =
+            |samples: &[f64], keys: &[f64], num| Calibration::by_group(&quantiles, samples, &[0.5], None, keys, num);
+        starts(by(&samples[..4], &keys, 2), "`quantiles`");
+        starts(by(&samples, &keys[..4], 2), "`keys`");
+        starts(by(&samples, &[0.0, f64::NAN, 0.0, 0.0, 0.0], 2), "record 1: `keys`");
+        starts(by(&samples, &keys, 0), "`num_groups`");
+        starts(by(&samples, &keys, 6), "`num_groups`");
+        assert_eq!(by(&samples, &keys, 5).unwrap().len(), 5);
     }
 
     #[test]

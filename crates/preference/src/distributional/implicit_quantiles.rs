@@ -9,13 +9,16 @@
 use accordant_ops::{check_domain, check_shape, distribution::quantile::quantile_huber};
 use burn::{
     config::Config,
-    module::{Initializer, Module, Param},
-    nn::{Linear, LinearConfig},
+    module::{Module, Param},
+    nn::Linear,
     tensor::{Device, Tensor, TensorData, activation::relu},
 };
 use rand::Rng;
 
-use super::risk::Risk;
+use super::{
+    layers::{linear, uniform},
+    risk::Risk,
+};
 use crate::{
     Result,
     random::{Purpose, stream},
@@ -106,19 +109,20 @@ pub struct ImplicitQuantilesConfig {
 }
 
 impl ImplicitQuantilesConfig {
-    /// A head with fresh weights.
+    /// A head with random weights: the same seed gives the same ones on every device.
     ///
     /// # Errors
     /// A domain error naming the field.
-    pub fn init(&self, device: &Device) -> Result<ImplicitQuantiles> {
+    pub fn init(&self, seed: u64, device: &Device) -> Result<ImplicitQuantiles> {
         let Self { num_features, num_cosines } = *self;
         check_domain(num_features > 0, "num_features", ">= 1", num_features as f64)?;
         check_domain(num_cosines > 0, "num_cosines", ">= 1", num_cosines as f64)?;
-        let bound = (num_features as f64).sqrt().recip();
+        let mut rng = stream(seed, Purpose::Start, 0);
+        let weight = uniform(&mut rng, num_features, num_features);
         Ok(ImplicitQuantiles {
-            embedding: LinearConfig::new(num_cosines, num_features).init(device),
-            weight: Initializer::Uniform { min: -bound, max: bound }.init([num_features], device),
-            bias: Initializer::Zeros.init([1], device),
+            embedding: linear(&mut rng, num_cosines, num_features, true, device),
+            weight: Param::from_tensor(Tensor::from_data(weight.as_slice(), device)),
+            bias: Param::from_tensor(Tensor::zeros([1], device)),
             num_cosines,
         })
     }
@@ -147,7 +151,7 @@ impl ImplicitQuantiles {
     /// use accordant_preference::distributional::implicit_quantiles::ImplicitQuantilesConfig;
     /// use burn::tensor::{Device, Tensor};
     /// let device = Device::flex();
-    /// let head = ImplicitQuantilesConfig::new(8).init(&device)?;
+    /// let head = ImplicitQuantilesConfig::new(8).init(0, &device)?;
     /// let quantiles = head.forward(Tensor::ones([2, 8], &device), Tensor::from_floats([[0.1, 0.9], [0.5, 0.5]], &device))?;
     /// assert_eq!(quantiles.dims(), [2, 2]);
     /// # Ok::<(), accordant_preference::Error>(())
@@ -225,7 +229,7 @@ mod tests {
     #[test]
     fn the_head_is_the_product_of_features_and_embedded_levels() {
         let device = Device::flex();
-        let head = ImplicitQuantilesConfig::new(2).with_num_cosines(3).init(&device).unwrap();
+        let head = ImplicitQuantilesConfig::new(2).with_num_cosines(3).init(0, &device).unwrap();
         let features = Tensor::<2>::from_floats([[1.0, -2.0], [0.5, 0.0]], &device);
         let levels = Tensor::<2>::from_floats([[0.2, 0.7, 0.2], [0.9, 0.1, 0.5]], &device);
         let got = host(&head.forward(features.clone(), levels.clone()).unwrap());
@@ -250,8 +254,8 @@ mod tests {
     #[test]
     fn settings_and_shapes_are_checked() {
         assert_eq!(ImplicitQuantilesConfig::new(4).num_cosines, 64);
-        starts(ImplicitQuantilesConfig::new(0).init(&Device::flex()), "`num_features`");
-        starts(ImplicitQuantilesConfig::new(4).with_num_cosines(0).init(&Device::flex()), "`num_cosines`");
+        starts(ImplicitQuantilesConfig::new(0).init(0, &Device::flex()), "`num_features`");
+        starts(ImplicitQuantilesConfig::new(4).with_num_cosines(0).init(0, &Device::flex()), "`num_cosines`");
         let one = || matrix(&[1.0], 1);
         starts(implicit_quantile_losses(one(), matrix(&[0.5, 0.5], 2), one(), 0.0), "`levels`");
         starts(implicit_quantile_losses(one(), one(), matrix(&[1.0, 1.0], 1), 0.0), "`ratings`");

@@ -3,6 +3,7 @@
 //! | module | what is predicted | learned from |
 //! |---|---|---|
 //! | [`quantile_reward`] | quantiles of a rating: **start here** | ratings, [`Ratings`] |
+//! | [`quantile_head`] | quantiles, by a small network from features | what it is trained with |
 //! | [`c51`] | probabilities of equidistant atoms | ratings, [`Ratings`] |
 //! | [`implicit_quantiles`] | any quantile that is asked for | ratings |
 //! | [`dprm`] | the distribution of a crowd's votes over grades | votes, [`Ratings`] |
@@ -19,6 +20,7 @@
 //! | [`risk`] | one number from a distribution: means, tails, certainty equivalents, distortions |
 //! | [`runtime`] | utilities of how long something takes |
 //! | [`calibration`] | do quantiles hold what they promise? Coverage, bands, crossings |
+//! | [`world`] | a seeded world whose noise depends on what is seen, with its exact quantiles |
 //!
 //! A [`RatingModel`] maps predictions `[n, k]` and targets to one loss per rating, a [`PairDistributionModel`] two predicted
 //! distributions of each pair to one loss per pair and to the chances of its outcomes.
@@ -32,12 +34,15 @@ pub mod itakura_saito;
 pub mod mean_variance;
 pub mod mmd;
 pub mod oprm;
+pub mod quantile_head;
 pub mod quantile_reward;
 pub mod risk;
 pub mod runtime;
+pub mod world;
 
 #[cfg(test)]
 mod laws;
+mod layers;
 mod pairs;
 mod ratings;
 #[cfg(test)]
