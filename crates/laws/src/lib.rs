@@ -14,6 +14,7 @@
 //! | [`batch`], [`strategy`] | batches on the host, and how they are made |
 //! | [`report`] | which laws ran, or which one does not hold |
 //! | [`gradient`] | finite differences for any function of a vector |
+//! | [`distributions`] | laws of predicted distributions, their distances and their risk |
 //! | [`announce`] | what [`laws!`], [`pairwise_laws!`], [`unpaired_laws!`], [`listwise_laws!`], [`rollout_laws!`] and [`advantage_laws!`] run |
 //!
 //! This crate knows no loss, and none of the crates whose losses it tests.
@@ -73,6 +74,7 @@ mod runner;
 pub mod announce;
 pub mod batch;
 pub mod check;
+pub mod distributions;
 pub mod gradient;
 pub mod loss;
 pub mod property;

@@ -13,6 +13,7 @@
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
 //! | [`robust`] | labels that may be wrong | [`robust::forward`] |
 //! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
+//! | [`distributional`] | predicted distributions of ratings and scores, and their risk | [`distributional::quantile_reward`] |
 //!
 //! and what they share:
 //!
@@ -49,6 +50,7 @@
 extern crate self as accordant_preference;
 
 pub mod comparisons;
+pub mod distributional;
 pub mod error;
 pub mod general;
 pub mod graph;
