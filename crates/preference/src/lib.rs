@@ -6,6 +6,7 @@
 //!
 //! | module | what is there | start with |
 //! |---|---|---|
+//! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //!
@@ -46,6 +47,7 @@ pub mod comparisons;
 pub mod error;
 pub mod graph;
 pub mod link;
+pub mod listwise;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
