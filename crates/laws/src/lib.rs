@@ -13,6 +13,7 @@
 //! | [`loss`], [`tensors`] | what a loss reads and returns |
 //! | [`batch`], [`strategy`] | batches on the host, and how they are made |
 //! | [`report`] | which laws ran, or which one does not hold |
+//! | [`models`] | laws of score models: likelihoods of pairs, outcomes and lists |
 //! | [`gradient`] | finite differences for any function of a vector |
 //! | [`distributions`] | laws of predicted distributions, their distances and their risk |
 //! | [`announce`] | what [`laws!`], [`pairwise_laws!`], [`unpaired_laws!`], [`listwise_laws!`], [`rollout_laws!`] and [`advantage_laws!`] run |
@@ -77,6 +78,7 @@ pub mod check;
 pub mod distributions;
 pub mod gradient;
 pub mod loss;
+pub mod models;
 pub mod property;
 pub mod report;
 pub mod strategy;

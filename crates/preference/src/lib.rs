@@ -7,6 +7,7 @@
 //! | module | what is there | start with |
 //! |---|---|---|
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
+//! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
@@ -55,6 +56,7 @@ pub mod error;
 pub mod general;
 pub mod graph;
 pub mod link;
+pub mod listwise;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;

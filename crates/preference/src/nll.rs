@@ -45,6 +45,17 @@ impl Nll {
         Ok(self)
     }
 
+    /// Adds a number to log that only some observations have: averaged by these weights, times the observations' own. Both
+    /// are detached.
+    ///
+    /// # Errors
+    /// A shape error naming the metric.
+    pub fn with_weighted_metric(mut self, name: &'static str, values: Tensor<1>, weights: Tensor<1>) -> Result<Self> {
+        check_shape(name, &self.weights.dims(), &weights.dims())?;
+        self.metrics.add(name, values, weights * self.weights.clone(), &self.losses)?;
+        Ok(self)
+    }
+
     /// Values and weights of the metric called `name`.
     pub fn metric(&self, name: &str) -> Option<(&Tensor<1>, &Tensor<1>)> {
         self.metrics.get(name)
@@ -106,6 +117,14 @@ mod tests {
         assert_eq!(means.mean("margin"), Some(5.0));
         assert_eq!(means.mean("num_items"), Some(2.0));
         assert_eq!(means.mean("effective_weight"), Some(1.6)); // 16 / 10
+    }
+
+    #[test]
+    fn a_metric_may_have_weights_of_its_own() {
+        let nll = Nll::new(tensor(&[0.0; 3]), tensor(&[1.0, 2.0, 3.0])).unwrap();
+        let nll = nll.with_weighted_metric("share", tensor(&[1.0, 4.0, 9.0]), tensor(&[1.0, 1.0, 0.0])).unwrap();
+        assert_eq!(nll.means().mean("share"), Some(3.0)); // (1 + 2 · 4) / 3
+        assert!(nll.with_weighted_metric("short", tensor(&[1.0; 3]), tensor(&[1.0])).is_err());
     }
 
     #[test]

@@ -168,7 +168,9 @@ impl PairScores {
     }
 
     /// Losses with what every loss of pairs logs, by the differences of the scores: `accuracy` (a difference or a target
-    /// in the middle counts one half), `mean_margin`, `mean_abs_margin` and `mean_score`.
+    /// in the middle counts one half), `mean_margin`, `mean_abs_margin` and `mean_score`; of what was said, `mean_target`
+    /// (near 1 or 0 the same side nearly always wins, and a model that is not antisymmetric learns the side) and, where ties
+    /// are told apart, their share `ties`.
     ///
     /// # Errors
     /// A shape error naming `losses`.
@@ -177,11 +179,16 @@ impl PairScores {
         let differences = self.differences().detach();
         let agreement = differences.clone().sign() * (self.targets() - 0.5).sign();
         let mean = (self.first.clone() + self.second.clone()).detach() * 0.5;
-        Nll::new(losses, self.weights())?
+        let nll = Nll::new(losses, self.weights())?
             .with_metric("accuracy", agreement * 0.5 + 0.5)?
             .with_metric("mean_margin", differences.clone())?
-            .with_metric("mean_abs_margin", differences.abs())?
-            .with_metric("mean_score", mean)
+            .with_metric("mean_abs_margin", differences.clone().abs())?
+            .with_metric("mean_score", mean)?
+            .with_metric("mean_target", self.targets())?;
+        match &self.ties {
+            Some(ties) => nll.with_metric("ties", differences.zeros_like().mask_fill(ties.clone(), 1.0)),
+            None => Ok(nll),
+        }
     }
 }
 
@@ -201,8 +208,10 @@ impl Outcomes {
     /// the log-probability of a tie. Without a chance of ties a tie counts as half a win each way.
     pub fn losses(&self, pairs: &PairScores) -> Tensor<1> {
         let targets = pairs.targets();
-        let first = self.first.clone() * targets.clone();
-        let judged = -(first + self.second.clone() * (targets.neg() + 1.0));
+        // A share of 0 is left out: the logarithm that it multiplies may be −∞.
+        let side =
+            |logs: &Tensor<1>, share: Tensor<1>| logs.clone().mask_fill(share.clone().equal_scalar(0.0), 0.0) * share;
+        let judged = -(side(&self.first, targets.clone()) + side(&self.second, targets.neg() + 1.0));
         match (&self.tie, pairs.ties()) {
             (Some(tie), Some(ties)) => judged.mask_where(ties, -tie.clone()),
             _ => judged,
@@ -287,6 +296,16 @@ mod tests {
         assert_eq!(metric("mean_margin"), [2.0, -1.0, 0.0]);
         assert_eq!(metric("mean_abs_margin"), [2.0, 1.0, 0.0]);
         assert_eq!(metric("mean_score"), [2.0, 1.5, 2.0]);
+        assert_eq!(metric("mean_target"), [0.0, 0.0, 1.0]);
+        assert!(nll.metric("ties").is_none());
+    }
+
+    #[test]
+    fn ties_that_a_model_takes_for_halves_are_counted() {
+        let pairs = pairs().with_ties(Tensor::from_bool([true, false, true], &Device::flex())).unwrap();
+        let nll = pairs.nll(tensor([1.0; 3])).unwrap();
+        assert_eq!(values(nll.metric("ties").unwrap().0.clone()), [1.0, 0.0, 1.0]);
+        assert_eq!(values(nll.metric("mean_target").unwrap().0.clone()), [0.5, 1.0, 0.5]);
     }
 
     #[test]
