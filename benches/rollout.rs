@@ -69,6 +69,9 @@ struct Arguments {
     /// Repetitions of a round.
     #[arg(long, default_value_t = 20)]
     repeats: usize,
+    /// One method alone.
+    #[arg(long)]
+    only: Option<String>,
     /// What `cargo bench` says to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -127,9 +130,14 @@ fn naive(inputs: &Inputs) {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    // Any training step has freed logits. From then on glibc keeps what small tensors free, where it would else ask the
+    // system for the same pages in every repetition; the peer's process, which has loaded PyTorch, does not either.
+    drop(black_box(vec![1u8; 16 << 20]));
     let device = Device::flex().autodiff();
     let inputs = Inputs::new(&device);
-    let built = METHODS.iter().map(|Measured { title, name, option, theirs }| {
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
+    let methods = METHODS.iter().filter(|method| wanted(method.name));
+    let built = methods.map(|Measured { title, name, option, theirs }| {
         let options = option.iter().fold(Options::new(), |all, (name, value)| all.with(*name, value));
         Ok((*title, build(name, &options)?, *theirs))
     });

@@ -7,7 +7,11 @@ use accordant::{
     objectives::{
         Options,
         advantage::group_normalized::GroupNormalizedConfig,
-        rollout::{self, KlPlacement, PolicyGradientConfig, RatioLevel, RolloutObjective, surrogate::clip::ClipConfig},
+        rollout::{
+            self, KlPlacement, PolicyGradientConfig, RatioLevel, RolloutObjective,
+            nash_md::{Credit, NashMdConfig},
+            surrogate::clip::ClipConfig,
+        },
     },
     ops::{
         kl::{KlEstimator, KlOptions},
@@ -119,7 +123,8 @@ pub fn runs(only: &[String]) -> Result<Vec<Run>> {
         rollout::build(name, &Options::new())?;
     }
     let named = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
-    for method in rollout::methods().iter().filter(|method| named(method.name)) {
+    // What Nash-MD claims has a setting that is no number.
+    for method in rollout::methods().iter().filter(|method| named(method.name) && method.name != "nash_md") {
         let objective = rollout::build(method.name, &Options::new())?;
         let claims: Vec<_> = CLAIMS.iter().filter(|claimed| claimed.name == method.name).collect();
         if !objective.needs_reference() && claims.iter().all(|claimed| !claimed.settings.is_empty()) {
@@ -140,6 +145,16 @@ pub fn runs(only: &[String]) -> Result<Vec<Run>> {
             let label = [vec![(*name).to_owned()], settings].concat().join(" ");
             runs.push(Run { label, objective, claim: *claim, tolerance: *tolerance, group_size: *group_size });
         }
+    }
+    if named("nash_md") {
+        // Its advantages are rewards less ½ and stay; by its own default, a token answers for its own divergence alone.
+        runs.push(Run {
+            label: format!("nash_md beta={BETA} by response"),
+            objective: Box::new(NashMdConfig::new().with_beta(BETA).with_credit(Credit::Sequence).init()?),
+            claim: Claim::Optimum(BETA),
+            tolerance: NOISY,
+            group_size: LARGE,
+        });
     }
     if named("grpo") {
         // No preset, but a point of the grid: the divergence by K2.

@@ -47,6 +47,7 @@ const COVERAGE: Coverage = Coverage {
         ("grpo", &["bnpo", "cispo", "dapo", "dr_grpo", "grpo", "luspo", "sapo", "vespo"]),
         ("grpo_advantages", &["normalize_then_sum", "sum_then_normalize"]),
         ("kto", &["apo_zero_unpaired", "kto"]),
+        ("nash_md", &["nash_md"]),
         ("online_dpo", &["ipo", "sigmoid"]),
         ("orpo", &["orpo"]),
         ("ppo", &["ppo"]),
@@ -57,7 +58,7 @@ const COVERAGE: Coverage = Coverage {
         ("tpo", &["hinge", "ipo", "sigmoid", "tpo-l"]),
         ("xpo", &["ipo", "sigmoid"]),
     ],
-    not_built: &[("nash_md", &["nash_md"]), ("reward", &["bradley_terry"])],
+    not_built: &[("reward", &["bradley_terry"])],
 };
 
 fn run(case: &Case) -> Outcome {
@@ -75,6 +76,7 @@ fn run(case: &Case) -> Outcome {
         "rloo" => rollout::rloo(case),
         "rloo_advantages" => rollout::rloo_advantages(case),
         "a2po" => rollout::a2po(case),
+        "nash_md" => rollout::nash_md(case),
         "ppo" => rollout::ppo(case),
         "ppo_advantages" => rollout::ppo_advantages(case),
         "gkd" => supervised::gkd(case),

@@ -18,6 +18,7 @@ use accordant_objectives::{
         RolloutBatch, RolloutObjective, RolloutOutput, Sampling, Totals,
         a2po::{A2poConfig, OPTIMAL_VALUE},
         entropy_threshold,
+        nash_md::NashMdConfig,
         surrogate::{self, Clipped, MISMATCH, Surrogate, Tokens, clip::ClipConfig},
     },
     value::{ValueBatch, ValueObjective, clipped_value::ClippedValueConfig},
@@ -355,11 +356,12 @@ fn unit_tokens(case: &Case, batch: &RolloutBatch, min_entropy: Option<f64>) -> R
     let ones = Tensor::<2>::ones([rows, seq], (&batch.policy().device(), batch.policy().dtype()));
     let signs = case.tensor("advantages").lower_scalar(0.0).float().cast(FloatDType::F64) * -2.0 + 1.0;
     let signs = signs.unsqueeze_dim::<2>(1).expand([rows, seq]);
+    let (logps, log_ratios) = (-ones * signs.clone(), batch.policy() - batch.old());
     Ok(Tokens {
-        logps: -ones.clone() * signs.clone(),
-        log_ratios: batch.policy() - batch.old(),
-        token_log_ratios: batch.policy() - batch.old(),
-        mismatch: ones * 0.0,
+        old: logps.clone() - log_ratios.clone(),
+        logps,
+        log_ratios,
+        mismatch: None,
         row_mismatch: batch.known_column(MISMATCH),
         advantages: signs,
         mask: batch.mask(),
@@ -529,6 +531,28 @@ pub fn a2po(case: &Case) -> Result<Numbers> {
     let mut numbers = Numbers::new(&objective.forward(&batch)?.reduced.loss, &[leaf]);
     numbers.metrics.insert("implicit_reward", column(&implicit)[0]);
     numbers.metrics.insert("advantage", column(&of_rows(advantages).mean())[0]);
+    Ok(numbers)
+}
+
+/// Tokens that do not count are 0 already.
+pub fn nash_md(case: &Case) -> Result<Numbers> {
+    case.knows_only(&["beta"]);
+    let [name, reference] = ["model_logprobs_model_data", "ref_logprobs_model_data"];
+    let leaf = case.leaf(name);
+    let policy = case.in_rows(name, &leaf.1);
+    let reference = case.in_rows(reference, &case.tensor(reference));
+    let mask = Tensor::full(policy.dims(), true, &policy.device());
+    let ids: Vec<usize> = (0..policy.dims()[0]).collect();
+    let rewards = RewardBatch::new(case.tensor("probability"), Groups::new(&ids), mask.clone())?;
+    let objective = NashMdConfig::new().with_beta(case.required("beta")).init()?;
+    let advantages = objective.advantages(&rewards)?.advantages;
+    let batch = RolloutBatch::new(TokenLogps::new(policy, mask.clone())?, advantages)?;
+    let batch = batch.with_reference(reference.clone())?;
+    let mut numbers = Numbers::new(&objective.forward(&batch)?.reduced.loss, &[leaf]);
+    // The loss without a pull, up to its sign.
+    let free = NashMdConfig::new().with_beta(0.0).init()?.forward(&batch)?;
+    numbers.insert("score", &-free.row_losses());
+    numbers.insert("kl_div", &masked_sum(batch.policy().detach() - reference, mask)?);
     Ok(numbers)
 }
 

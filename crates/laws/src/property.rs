@@ -173,4 +173,40 @@ pub enum Property {
     },
     /// The advantages of a response sum up to its reward less its first value, from the column `values`.
     Telescopes,
+    /// As [`Property::TemporalDifferences`], where the reward belongs to the position behind the last token, which has a
+    /// value of its own: where the row has such a position, and the last token's where it has none.
+    ScoresPastTheEnd {
+        /// The factor for each token.
+        discount: f64,
+        /// 0: the next value alone; 1: the rewards to go less the value.
+        gae_lambda: f64,
+    },
+    /// The column `more_rewards` holds another reward of each response: rewards are summed, one that is missing is left
+    /// out of the sum, and a response without either has none.
+    SumsRewards,
+    /// Without a divergence, the gradient of a token is what it is for `behavior` = `old`, times `exp(old − behavior)`, with
+    /// the log-ratio taken as said. The weight is a constant; out of bounds it is the nearer one, or 0 where it drops. A
+    /// divergence from the reference in the loss has no weight, and no mean counts less.
+    Corrects {
+        /// What the weight is taken of.
+        ratio: Ratio,
+        /// The smallest weight.
+        min: f64,
+        /// The largest weight.
+        max: f64,
+        /// Whether weights out of bounds become 0.
+        drops: bool,
+    },
+    /// No gradient but that of a divergence in the loss for tokens with `A < 0` in rows whose mean of
+    /// `behavior − policy` is above this, and all others as if `behavior` were the policy. They count in means.
+    DropsRows {
+        /// The bound, ≥ 0.
+        threshold: f64,
+    },
+    /// No gradient but that of a divergence in the loss for tokens whose column `entropies` is below this, and all others
+    /// as if none were. They count in means. Of losses of tokens.
+    DropsTokens {
+        /// The bound.
+        min_entropy: f64,
+    },
 }

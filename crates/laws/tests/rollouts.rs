@@ -6,7 +6,10 @@ use accordant_laws::{
 use burn::tensor::Device;
 use toys::{
     Wrong, expect_findings,
-    rollouts::{DR_GRPO, GAE, GRPO, GSPO, LEAVE_ONE_OUT, Mistake, PPO, RLOO, Rollouts, VALUE_DIFFERENCE, WHITENED},
+    rollouts::{
+        BOUNDS, DR_GRPO, FAR, GAE, GRPO, GSPO, LEAVE_ONE_OUT, LOW_ENTROPY, Mistake, PAST_THE_END, PPO, RLOO, Rollouts,
+        VALUE_DIFFERENCE, WHITENED, Weigh,
+    },
 };
 
 mod toys;
@@ -90,6 +93,48 @@ fn value_difference(loss: &Rollouts) -> Subject<'_> {
         .declare(Property::TemporalDifferences { discount: 1.0, gae_lambda: 0.0 })
         .declare(Property::Telescopes)
         .declare(Property::RewardShiftSensitive)
+}
+
+const SLOT: &str = "the position behind the last token is read where there is one";
+
+fn past_the_end(loss: &Rollouts) -> Subject<'_> {
+    Subject::advantages("toy gae with a score past the end", loss)
+        .on(Device::flex())
+        .response_column("values", VALUES)
+        .declare(Property::ScoresPastTheEnd { discount: 0.9, gae_lambda: 0.5 })
+        .except("padding", SLOT)
+        .except("masked columns", SLOT)
+        .except("behind the mask", SLOT)
+        .except("missing rewards", SLOT)
+}
+
+fn two_rewards(loss: &Rollouts) -> Subject<'_> {
+    Subject::advantages("toy leave one out of two rewards", loss)
+        .on(Device::flex())
+        .response_column("more_rewards", Range::Coarse(-1.0, 1.0))
+        .declare(Property::SumsRewards)
+}
+
+fn weighed(loss: &Rollouts) -> Subject<'_> {
+    Subject::rollouts("toy grpo with weights", loss)
+        .on(Device::flex())
+        .response_column("behavior", Range::Logps)
+        .declare(Property::Corrects { ratio: Ratio::Mean, min: BOUNDS[0], max: BOUNDS[1], drops: false })
+        .declare(Property::Averages(Mean::Responses))
+}
+
+fn near_rows(loss: &Rollouts) -> Subject<'_> {
+    Subject::rollouts("toy grpo of near rows", loss)
+        .on(Device::flex())
+        .response_column("behavior", Range::Logps)
+        .declare(Property::DropsRows { threshold: FAR })
+}
+
+fn uncertain_tokens(loss: &Rollouts) -> Subject<'_> {
+    Subject::rollouts("toy grpo of uncertain tokens", loss)
+        .on(Device::flex())
+        .response_column("entropies", Range::Tokens(0.0, 2.0))
+        .declare(Property::DropsTokens { min_entropy: LOW_ENTROPY })
 }
 
 fn leave_one_out(loss: &Rollouts) -> Subject<'_> {
@@ -177,6 +222,7 @@ fn mistakes_in_grpo() {
             ("no clamp", Mistake::NoClamp, "finite", &[]),
             ("low rewards preferred", Mistake::LowRewardsPreferred, "increasing in reward", &[]),
             ("masked by multiplication", Mistake::MaskedByMultiplication, "behind the mask", &[]),
+            ("a fresh policy not detached", Mistake::FreshNotDetached, "no old policy", &[]),
         ],
     );
 }
@@ -242,6 +288,11 @@ fn mistakes_with_values() {
         ],
     );
     expect(
+        PAST_THE_END,
+        past_the_end,
+        &[("paid at the last token", Mistake::PaidAtTheLastToken, "score past the end", &[])],
+    );
+    expect(
         VALUE_DIFFERENCE,
         value_difference,
         &[(
@@ -251,6 +302,41 @@ fn mistakes_with_values() {
             &["`values` is read", "temporal differences"],
         )],
     );
+}
+
+#[test]
+fn mistakes_in_what_is_learned_less_from() {
+    let with = |weigh| Rollouts { weigh, ..GRPO };
+    expect(
+        with(Weigh::Sampler),
+        weighed,
+        &[
+            ("weights inverted", Mistake::WeightsInverted, "weights for the sampler", &[]),
+            ("weights of the divergence", Mistake::DivergenceWeighed, "weights for the sampler", &[]),
+        ],
+    );
+    expect(
+        with(Weigh::FarRows),
+        near_rows,
+        &[
+            ("gains left out", Mistake::GainsLeftOut, "rows far from the sampler", &[]),
+            ("no divergence where rows are left out", Mistake::DivergenceWeighed, "rows far from the sampler", &[]),
+        ],
+    );
+    expect(
+        with(Weigh::LowEntropies),
+        uncertain_tokens,
+        &[
+            ("tokens left out of the mean", Mistake::UncountedTokens, "tokens of little entropy", &[]),
+            ("no divergence where tokens are left out", Mistake::DivergenceWeighed, "tokens of little entropy", &[]),
+        ],
+    );
+}
+
+#[test]
+fn mistakes_with_several_rewards() {
+    let mistake = ("the first reward or none", Mistake::FirstRewardOrNone, "sum of rewards", &[] as &[&str]);
+    expect(LEAVE_ONE_OUT, two_rewards, &[mistake]);
 }
 
 #[test]

@@ -7,9 +7,11 @@
 //! | [`reduce`] | per-item losses to one number, with the denominator kept apart |
 //! | [`masked`] | sums, means, variances and whitening over kept positions |
 //! | [`groups`] | means, deviations and leave-one-out baselines of the rollouts of one prompt |
+//! | [`lists`] | which candidates of a list are better than which, and losses of ranked lists |
 //! | [`kl`] | estimators of the divergence from a reference policy |
 //! | [`adaptive_kl`] | a controller of the KL coefficient |
 //! | [`means`] | running means that merge, for what is logged |
+//! | [`distribution`] | predicted distributions: projections, cross-entropies, quantile losses, tails |
 //! | [`stable`] | softplus, `log(1 - exp(a))`, log-odds and other forms that survive the extremes |
 //! | [`host`] | a softmax and a sigmoid on the host, for sampling and for rewards |
 //! | [`doctor`] | a self-check: can this device be trusted? |
@@ -37,12 +39,14 @@
 mod backend;
 
 pub mod adaptive_kl;
+pub mod distribution;
 pub mod doctor;
 pub mod error;
 pub mod groups;
 pub mod host;
 pub mod item_metrics;
 pub mod kl;
+pub mod lists;
 pub mod logps;
 pub mod masked;
 pub mod means;

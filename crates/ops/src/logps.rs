@@ -5,6 +5,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
+use crate::masked::row_counts;
 use crate::stable::wide;
 use crate::{Result, check_shape};
 
@@ -53,7 +54,7 @@ impl TokenLogps {
     /// ```
     pub fn sequence(&self) -> SequenceLogps {
         let dtype = wide(self.logps.dtype());
-        let count = self.mask.clone().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
+        let count = row_counts(self.mask.clone(), self.logps.dtype());
         let kept = self.logps.clone().cast(dtype).mask_fill(self.mask.clone().bool_not(), 0.0);
         SequenceLogps::from_sum(kept.sum_dim(1).squeeze_dim(1), count)
     }

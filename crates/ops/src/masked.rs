@@ -12,7 +12,7 @@
 //! **Dtype:** sums, counts and results are f32, and f64 for f64 values (a sum of 3001 ones is 3008 in bf16);
 //! whitening alone gives back the dtype of `values`.
 
-use burn::tensor::{Bool, Shape, Tensor};
+use burn::tensor::{Bool, DType, Shape, Tensor};
 
 use crate::stable::wide;
 use crate::{Result, check_domain, check_shape};
@@ -34,7 +34,7 @@ impl Kept {
     fn new(values: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Self> {
         check_shape("mask", &values.dims(), &mask.dims())?;
         let dtype = wide(values.dtype());
-        let count = mask.clone().cast(dtype).sum_dim(1);
+        let count = row_counts(mask.clone(), values.dtype()).unsqueeze_dim(1);
         let dropped = mask.bool_not();
         Ok(Self { values: values.cast(dtype).mask_fill(dropped.clone(), 0.0), dropped, count })
     }
@@ -82,6 +82,23 @@ fn one_row<const D: usize>(values: Tensor<D>, mask: Tensor<D, Bool>) -> Result<(
     let row = Shape::new([1, values.dims().iter().product()]);
     // Not `reshape(row)`: burn takes a 0 in the new shape for "the size it had" and panics on empty tensors.
     Ok((values.flatten::<1>(0, D - 1).expand(row.clone()), mask.flatten::<1>(0, D - 1).expand(row)))
+}
+
+/// How many positions each row keeps, in f32, or in f64 when `dtype`, that of the values that are kept, is.
+///
+/// # Shapes
+/// `mask`: `[batch, seq]`, to `[batch]`.
+///
+/// # Example
+/// ```
+/// use accordant_ops::masked::row_counts;
+/// use burn::tensor::{DType, Device, Tensor, TensorData};
+/// let mask = TensorData::from([[true, true, false], [false, false, false]]);
+/// let counts = row_counts(Tensor::from_bool(mask, &Device::flex()), DType::BF16);
+/// assert_eq!(counts.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
+/// ```
+pub fn row_counts(mask: Tensor<2, Bool>, dtype: DType) -> Tensor<1> {
+    mask.cast(wide(dtype)).sum_dim(1).squeeze_dim(1)
 }
 
 /// Sum over the kept positions of each row; 0 for a row that keeps none.

@@ -11,6 +11,7 @@
 use burn::tensor::{Bool, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::masked::{masked_sum, row_counts};
 use crate::stable::wide;
 use crate::{Result, check_domain, check_shape};
 
@@ -166,11 +167,38 @@ pub fn reduce_tokens(
     aggregation: Aggregation,
     empty_rows: EmptyRows,
 ) -> Result<Reduced> {
-    check_shape("mask", &values.dims(), &mask.dims())?;
-    let [batch, _] = values.dims();
-    let dtype = wide(values.dtype());
-    let counts = mask.clone().cast(dtype).sum_dim(1).squeeze_dim::<1>(1);
-    let sums = values.cast(dtype).mask_fill(mask.bool_not(), 0.0).sum_dim(1).squeeze_dim::<1>(1);
+    let counts = row_counts(mask.clone(), values.dtype());
+    reduce_rows(masked_sum(values, mask)?, counts, aggregation, empty_rows)
+}
+
+/// [`reduce_tokens`] of losses that have been summed over the kept positions of each row, of which there are `counts`.
+///
+/// # Shapes
+/// `sums` and `counts`: `[batch]`; of a row that keeps nothing, both are 0.
+///
+/// # Errors
+/// [`crate::Error::ShapeMismatch`] when `counts` and `sums` differ in shape; [`crate::Error::Domain`] as there.
+///
+/// # Example
+/// ```
+/// use accordant_ops::reduce::{Aggregation, EmptyRows, reduce_rows};
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let (sums, counts) = (Tensor::from_floats([6.0, 6.0], &device), Tensor::from_floats([3.0, 1.0], &device));
+/// let reduced = reduce_rows(sums, counts, Aggregation::SequenceMean, EmptyRows::Skip)?;
+/// assert_eq!(reduced.loss.into_scalar::<f32>(), 4.0); // (6/3 + 6/1) / 2
+/// # Ok::<(), accordant_ops::Error>(())
+/// ```
+pub fn reduce_rows(
+    sums: Tensor<1>,
+    counts: Tensor<1>,
+    aggregation: Aggregation,
+    empty_rows: EmptyRows,
+) -> Result<Reduced> {
+    check_shape("counts", &sums.dims(), &counts.dims())?;
+    let [batch] = sums.dims();
+    let dtype = wide(sums.dtype());
+    let (sums, counts) = (sums.cast(dtype), counts.detach().cast(dtype));
     let rows = || match empty_rows {
         EmptyRows::Skip => counts.clone().clamp_max(1.0).sum(),
         EmptyRows::Count => counts.ones_like().sum(),

@@ -54,6 +54,13 @@ pub enum Ties {
     Refuse,
 }
 
+impl Ties {
+    /// How many ties of a table become half a win each way.
+    pub fn halved(self, matrix: &WinMatrix) -> f64 {
+        if self == Self::Half { matrix.num_ties() } else { 0.0 }
+    }
+}
+
 /// One judged pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -284,6 +291,54 @@ impl WinMatrix {
         self.ties[i * self.num_items..][..self.num_items][j]
     }
 
+    /// How often item `i` beat each item.
+    ///
+    /// # Panics
+    /// When it is not in the table, as indexing does.
+    pub fn win_row(&self, i: usize) -> &[f64] {
+        &self.wins[i * self.num_items..][..self.num_items]
+    }
+
+    /// How often item `i` tied with each item.
+    ///
+    /// # Panics
+    /// When it is not in the table, as indexing does.
+    pub fn tie_row(&self, i: usize) -> &[f64] {
+        &self.ties[i * self.num_items..][..self.num_items]
+    }
+
+    /// The same matches with every result turned round: who lost has won.
+    pub fn reversed(&self) -> Self {
+        let n = self.num_items;
+        let wins = (0..n * n).map(|cell| self.wins[cell % n * n + cell / n]).collect();
+        Self { num_items: n, wins, ties: self.ties.clone() }
+    }
+
+    /// Items that met nobody: nothing is known of them.
+    pub fn unobserved(&self) -> Vec<usize> {
+        let met = |i: usize, j: usize| self.wins(i, j) + self.wins(j, i) + self.ties(i, j) > 0.0;
+        (0..self.num_items).filter(|&i| !(0..self.num_items).any(|j| met(i, j))).collect()
+    }
+
+    /// The matches among some of the items, renumbered in the order given.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for an item outside of the table, [`Error::Repeated`] for one that is named twice.
+    pub fn among(&self, items: &[usize]) -> Result<Self> {
+        let mut seen = vec![false; self.num_items];
+        for (row, &item) in items.iter().enumerate() {
+            check_index(row, "items", item, self.num_items)?;
+            if std::mem::replace(&mut seen[item], true) {
+                return Err(Error::Repeated { row, item });
+            }
+        }
+        let of = |counts: &[f64]| {
+            let cell = |i: usize, j: usize| counts[i * self.num_items + j];
+            items.iter().flat_map(|&i| items.iter().map(move |&j| cell(i, j))).collect()
+        };
+        Ok(Self { num_items: items.len(), wins: of(&self.wins), ties: of(&self.ties) })
+    }
+
     /// How many ties there are, each counted once.
     pub fn num_ties(&self) -> f64 {
         self.ties.iter().sum::<f64>() / 2.0
@@ -362,6 +417,25 @@ mod tests {
             assert_eq!(outcome.swapped().swapped(), outcome);
             assert_eq!(outcome.swapped().share(), 1.0 - outcome.share());
         }
+    }
+
+    #[test]
+    fn a_part_of_a_table_and_a_table_turned_round() {
+        let mut judged = Comparisons::new(4);
+        judged.push_win(0, 1, 2.0).unwrap();
+        judged.push_win(2, 0, 3.0).unwrap();
+        judged.push(1, 2, Outcome::Tie).unwrap();
+        let matrix = judged.wins();
+        assert_eq!(matrix.unobserved(), [3]);
+        assert_eq!((matrix.win_row(0), matrix.tie_row(1)), (&[0.0, 2.0, 0.0, 0.0][..], &[0.0, 0.0, 1.0, 0.0][..]));
+        let reversed = matrix.reversed();
+        assert_eq!((reversed.wins(1, 0), reversed.wins(0, 2), reversed.wins(0, 1)), (2.0, 3.0, 0.0));
+        assert_eq!(reversed.ties(2, 1), 1.0);
+        assert_eq!(reversed.reversed(), matrix);
+        let part = matrix.among(&[2, 0]).unwrap();
+        assert_eq!((part.num_items(), part.wins(0, 1), part.wins(1, 0), part.num_ties()), (2, 3.0, 0.0, 0.0));
+        assert!(matches!(matrix.among(&[4]), Err(Error::Index { name: "items", index: 4, len: 4, .. })));
+        assert!(matches!(matrix.among(&[1, 1]), Err(Error::Repeated { row: 1, item: 1 })));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
+//! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //!
 //! and what they share:
@@ -15,6 +16,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`rankings`] | ranked lists of the items of a table |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
 //! | [`nll`] | what a likelihood on tensors returns |
@@ -51,11 +53,14 @@ pub mod link;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
+pub mod plural;
 pub mod random;
 pub mod ranking;
+pub mod rankings;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
 pub use error::{Error, Result};
 pub use nll::Nll;
 pub use optimize::Report;
+pub use rankings::Rankings;

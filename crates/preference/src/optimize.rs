@@ -1,12 +1,16 @@
 //! Minimizers for the small, smooth problems of this crate, and their report.
 //!
 //! [`newton`] where the Hessian is at hand (tables of items, logistic regressions), [`lbfgs`] where it is not. Both go
-//! downhill only, in `f64`, and never say that they have converged when they have not.
+//! downhill only; [`adam`] is there for fits that are stopped early on purpose. All run in `f64` and never say that they
+//! have converged when they have not.
 
 use std::collections::VecDeque;
 
+use accordant_ops::check_domain;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
+
+use crate::Result;
 
 /// How a fit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -193,6 +197,93 @@ pub fn lbfgs(mut f: impl FnMut(&[f64], &mut [f64]) -> f64, mut at: Vec<f64>, sto
     unreachable!("the last round returns")
 }
 
+/// Adam on all data (β₁ = 0.9, β₂ = 0.999, ε = 1e-8) with a step that falls to 0 along a cosine; returns the last point.
+///
+/// It has converged only if no derivative exceeds `stop.gradient` in the end, which a schedule that is made to stop early
+/// is not meant to reach. Takes `stop.max_iterations` steps; a derivative that is not finite ends it.
+///
+/// # Example
+/// ```
+/// use accordant_preference::optimize::{Stop, adam};
+/// let parabola = |x: &[f64], gradient: &mut [f64]| {
+///     gradient[0] = 2.0 * (x[0] - 3.0);
+///     (x[0] - 3.0).powi(2)
+/// };
+/// let (x, report) = adam(parabola, vec![0.0], 0.05, Stop { gradient: 1e-3, max_iterations: 400 });
+/// assert!(report.converged && (x[0] - 3.0).abs() < 1e-3);
+/// ```
+pub fn adam(
+    mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
+    mut at: Vec<f64>,
+    learning_rate: f64,
+    stop: Stop,
+) -> (Vec<f64>, Report) {
+    const BETAS: [f64; 2] = [0.9, 0.999];
+    let mut gradient = vec![0.0; at.len()];
+    let mut moments = vec![[0.0; 2]; at.len()];
+    let mut iterations = 0;
+    loop {
+        let objective = f(&at, &mut gradient);
+        let gradient_norm = largest(&gradient);
+        if iterations == stop.max_iterations || !gradient_norm.is_finite() {
+            return (at, Report { converged: gradient_norm <= stop.gradient, iterations, objective, gradient_norm });
+        }
+        let done = iterations as f64 / stop.max_iterations as f64;
+        iterations += 1;
+        let rate = learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        let [bias, square_bias] = BETAS.map(|beta| 1.0 - beta.powi(iterations as i32));
+        for ((x, g), [mean, square]) in at.iter_mut().zip(&gradient).zip(&mut moments) {
+            *mean = BETAS[0] * *mean + (1.0 - BETAS[0]) * g;
+            *square = BETAS[1] * *square + (1.0 - BETAS[1]) * g * g;
+            *x -= rate * (*mean / bias) / ((*square / square_bias).sqrt() + 1e-8);
+        }
+    }
+}
+
+/// Which minimizer, and when it stops.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Solver {
+    /// [`lbfgs`] until no derivative exceeds `gradient`, or `max_iterations` steps.
+    Lbfgs {
+        /// The largest absolute derivative at which a point counts as the minimum, > 0.
+        gradient: f64,
+        /// Steps at most.
+        max_iterations: usize,
+    },
+    /// [`adam`] for a fixed number of steps: stopping early is part of the model's regularization.
+    Adam {
+        /// The first step's size, finite and > 0.
+        learning_rate: f64,
+        /// Steps.
+        steps: usize,
+    },
+}
+
+impl Solver {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// A domain error naming `gradient` or `learning_rate`.
+    pub fn check(self) -> Result<()> {
+        let (name, value) = match self {
+            Self::Lbfgs { gradient, .. } => ("gradient", gradient),
+            Self::Adam { learning_rate, .. } => ("learning_rate", learning_rate),
+        };
+        Ok(check_domain(value.is_finite() && value > 0.0, name, "finite and > 0", value)?)
+    }
+
+    /// Runs it from `at` on; `f` writes the gradient into its second argument and returns the value.
+    pub fn minimize(self, f: impl FnMut(&[f64], &mut [f64]) -> f64, at: Vec<f64>) -> (Vec<f64>, Report) {
+        match self {
+            Self::Lbfgs { gradient, max_iterations } => lbfgs(f, at, Stop { gradient, max_iterations }),
+            // A derivative this small next to the sums that these objectives are counts as none.
+            Self::Adam { learning_rate, steps } => {
+                adam(f, at, learning_rate, Stop { gradient: 1e-6, max_iterations: steps })
+            }
+        }
+    }
+}
+
 /// A step, the difference of the gradients at its ends, and their product.
 struct Pair {
     s: Vec<f64>,
@@ -301,5 +392,65 @@ mod tests {
         let f = |x: &[f64], g: &mut [f64]| ((g[0] = 1.0 - 1.0 / x[0]), x[0] - x[0].ln()).1;
         let (x, report) = lbfgs(f, vec![5.0], STOP);
         assert!(report.converged && (x[0] - 1.0).abs() < 1e-8, "{report:?} at {x:?}");
+    }
+
+    /// Two unequal valleys: `(x² − 1)² + x / 4` beside a flat direction.
+    fn valleys(x: &[f64], g: &mut [f64]) -> f64 {
+        g.copy_from_slice(&[4.0 * x[0] * (x[0] * x[0] - 1.0) + 0.25, 2e-4 * x[1]]);
+        (x[0] * x[0] - 1.0).powi(2) + 0.25 * x[0] + 1e-4 * x[1] * x[1]
+    }
+
+    #[test]
+    fn adam_takes_steps_of_its_rate_and_says_when_it_was_stopped_early() {
+        // The first step has the size of the rate, whatever the slope.
+        let stop = Stop { gradient: 1e-3, max_iterations: 1 };
+        let (x, report) = adam(valleys, vec![2.0, 50.0], 0.1, stop);
+        assert!((x[0] - 1.9).abs() < 1e-6 && (x[1] - 49.9).abs() < 1e-6, "{x:?}");
+        assert_eq!((report.converged, report.iterations), (false, 1));
+        let mut gradient = [0.0; 2];
+        assert_eq!(report.objective, valleys(&x, &mut gradient));
+        assert_eq!(report.gradient_norm, gradient[0]);
+        // The second of two is half as large: its momentum is the first slope's and its own.
+        let line = |_: &[f64], g: &mut [f64]| ((g[0] = 3.0), 0.0).1;
+        let (x, _) = adam(line, vec![0.0], 0.1, Stop { max_iterations: 2, ..stop });
+        assert!((x[0] + 0.15).abs() < 1e-8, "{x:?}");
+        let (x, report) = adam(valleys, vec![-0.5, 0.5], 0.1, Stop { max_iterations: 500, ..stop });
+        assert!(report.converged && (x[0] + 1.03).abs() < 1e-2, "{report:?} at {x:?}");
+        let (_, report) = adam(|_, g| ((g[0] = f64::NAN), 0.0).1, vec![0.0], 0.1, Stop { max_iterations: 9, ..stop });
+        assert_eq!((report.converged, report.iterations), (false, 0));
+    }
+
+    #[test]
+    fn adam_scales_its_steps_by_the_slopes_that_it_has_seen() {
+        // Slopes 1 and then 3: moments 0.1, 0.39 and 0.001, 0.009999, with the biases of two steps taken off.
+        let mut call = 0.0;
+        let line = |_: &[f64], g: &mut [f64]| {
+            call += 1.0;
+            g[0] = 2.0 * call - 1.0;
+            0.0
+        };
+        let (x, _) = adam(line, vec![0.0], 0.1, Stop { gradient: 1e-3, max_iterations: 2 });
+        let second = 0.05 * (0.39 / 0.19) / ((0.009_999f64 / 0.001_999).sqrt());
+        assert!((x[0] + 0.1 + second).abs() < 1e-8, "{x:?}");
+    }
+
+    #[test]
+    fn a_solver_checks_its_numbers_and_runs_what_it_says() {
+        let solvers = |number| {
+            let (gradient, learning_rate) = (number, number);
+            [Solver::Lbfgs { gradient, max_iterations: 50 }, Solver::Adam { learning_rate, steps: 50 }]
+        };
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            for (solver, name) in solvers(bad).into_iter().zip(["gradient", "learning_rate"]) {
+                let error = solver.check().unwrap_err().to_string();
+                assert!(error.starts_with(&format!("`{name}`: expected finite and > 0")), "{error}");
+            }
+        }
+        let [bfgs, adam] = solvers(1e-2).map(|solver| {
+            solver.check().unwrap();
+            solver.minimize(valleys, vec![-0.8, 0.0])
+        });
+        assert!(bfgs.1.converged && bfgs.1.iterations < 20, "{:?}", bfgs.1);
+        assert!(!adam.1.converged && adam.1.iterations == 50, "{:?}", adam.1);
     }
 }

@@ -14,10 +14,12 @@ pub fn add(numbers: &mut Numbers, device: &Device) {
     let far = [-1e20, -1e4, 1e4, 1e20];
     let negative = [-1e4, -80.0, -3.0, -0.8, -0.6, -0.1, -1e-3, -1e-6];
     type Stable = fn(Tensor<1>) -> Tensor<1>;
-    let functions: [(&str, &[f32], Stable); 16] = [
+    let functions: [(&str, &[f32], Stable); 18] = [
         ("stable::softplus", &any, stable::softplus),
         ("stable::softplus of large numbers", &positive, stable::softplus),
         ("stable::log_sigmoid", &any, stable::log_sigmoid),
+        ("stable::logistic", &any, stable::logistic),
+        ("stable::exp", &any, stable::exp),
         ("stable::log1p", &positive, stable::log1p),
         ("stable::log1p below 0", &above_minus_one, stable::log1p),
         ("stable::expm1", &any, stable::expm1),

@@ -1,9 +1,9 @@
-//! Rollouts: the order of their rows, the names of their groups, the parts of a step, and rewards that are missing.
+//! Rollouts: the order of their rows, the names of their groups, the parts of a step, and what is missing.
 
 use super::masking::same_in;
 use crate::{
-    batch::Batch,
-    compare::{ROUNDING, same, same_advantages, same_column},
+    batch::{Batch, Response},
+    compare::{ROUNDING, same, same_advantages, same_column, same_gradient},
     loss::Target,
     property::Property,
     report::Disagreement,
@@ -15,7 +15,33 @@ use crate::{
 
 /// What holds for every loss on rollouts.
 pub(super) fn laws<'a>(subject: &Subject) -> Vec<Law<'a>> {
-    vec![reduction(), row_permutation(), group_ids(), micro_batches(subject), missing_rewards()]
+    let mut laws = vec![reduction(), row_permutation(), group_ids(), micro_batches(subject), missing_rewards()];
+    if subject.token_columns.iter().any(|(name, _)| *name == "old") {
+        laws.push(no_old_policy());
+    }
+    laws
+}
+
+/// Rollouts of which nobody says how likely they were are fresh: as with the policy's own log-probabilities, as constants.
+fn no_old_policy<'a>() -> Law<'a> {
+    Law::new("no old policy", Inputs::default(), |subject, case| {
+        let change = |change: fn(&mut Response)| case.batch.map(|_, item| item.responses.iter_mut().for_each(change));
+        let fresh = change(|response| {
+            let policy = response.policy.clone();
+            response.tokens.insert("old", policy);
+        });
+        let without = change(|response| {
+            response.tokens.remove("old");
+        });
+        let expected = subject.gradient(&fresh, &Layout::default(), Target::Loss)?;
+        let found = subject.gradient(&without, &Layout::default(), Target::Loss)?;
+        let note = |found: Disagreement| Disagreement {
+            expected: format!("without `old`, as where it is the policy, {}", found.expected),
+            ..found
+        };
+        same_gradient(&expected, &found).map_err(note)?;
+        Ok(Verdict::Holds)
+    })
 }
 
 /// The weights say which rows have a token; the loss is its numerator over its denominator, 0 over 0 being 0, and so is its
@@ -95,7 +121,9 @@ fn missing_rewards<'a>() -> Law<'a> {
         let index = random.below(case.batch.items.len());
         let number = random.below(case.batch.items[index].responses.len());
         let mut missing = case.batch.clone();
-        missing.items[index].responses[number].columns.insert("rewards", f64::NAN);
+        for name in ["rewards", "more_rewards"] {
+            missing.items[index].responses[number].columns.entry(name).and_modify(|reward| *reward = f64::NAN);
+        }
         let mut without = case.batch.clone();
         without.items[index].responses.remove(number);
         without.items.retain(|item| !item.responses.is_empty());

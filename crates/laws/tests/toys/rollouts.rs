@@ -42,7 +42,34 @@ pub enum Mistake {
     LowRewardsPreferred,
     EmptyRowsCounted,
     MaskedByMultiplication,
+    WeightsInverted,
+    DivergenceWeighed,
+    GainsLeftOut,
+    UncountedTokens,
+    FirstRewardOrNone,
+    PaidAtTheLastToken,
+    FreshNotDetached,
 }
+
+/// What a token counts besides its share in the mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Weigh {
+    /// 1.
+    Nothing,
+    /// `old` over `behavior`, by the mean of the row, between bounds.
+    Sampler,
+    /// 0 in rows that have moved away from `behavior` and shall move further.
+    FarRows,
+    /// 0 where `entropies` are low.
+    LowEntropies,
+}
+
+/// Between which weights of the sampler lie.
+pub const BOUNDS: [f64; 2] = [0.8, 1.2];
+/// How far a row may move.
+pub const FAR: f64 = 0.1;
+/// From which entropy on a token counts.
+pub const LOW_ENTROPY: f64 = 0.9;
 
 /// How advantages are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +102,9 @@ pub struct Rollouts {
     pub kl: Kl,
     pub mean: Mean,
     pub entropy: f64,
+    pub weigh: Weigh,
+    /// Whether the position behind the last token has the reward.
+    pub past_the_end: bool,
     pub mistake: Mistake,
 }
 
@@ -84,6 +114,8 @@ const ALONE: Rollouts = Rollouts {
     kl: Kl::Nowhere,
     mean: Mean::Sum,
     entropy: 0.0,
+    weigh: Weigh::Nothing,
+    past_the_end: false,
     mistake: Mistake::None,
 };
 
@@ -91,6 +123,7 @@ pub const LEAVE_ONE_OUT: Rollouts = ALONE;
 pub const WHITENED: Rollouts = Rollouts { advantage: Advantage::Whitened, ..ALONE };
 pub const VALUE_DIFFERENCE: Rollouts = Rollouts { advantage: Advantage::ValueDifference, ..ALONE };
 pub const GAE: Rollouts = Rollouts { advantage: Advantage::Gae, ..ALONE };
+pub const PAST_THE_END: Rollouts = Rollouts { past_the_end: true, ..GAE };
 pub const GRPO: Rollouts = Rollouts {
     advantage: Advantage::GroupStd,
     ratio: Some(Ratio::Token),
@@ -208,6 +241,14 @@ impl Rollouts {
         let paid = if self.is(Mistake::RewardOnThePadSlot) { advantages.len() - 1 } else { last };
         let mut next = if self.is(Mistake::TerminalBootstrapped) { values[last] } else { 0.0 };
         let mut carry = 0.0;
+        let mut owed = host.rewards[row];
+        if self.past_the_end && last + 1 < advantages.len() {
+            next = values[last + 1];
+            if !self.is(Mistake::PaidAtTheLastToken) {
+                carry = owed - next;
+                owed = 0.0;
+            }
+        }
         for at in (0..advantages.len()).rev() {
             if !host.mask[row][at] {
                 if self.is(Mistake::DecayThroughObservations) {
@@ -215,7 +256,7 @@ impl Rollouts {
                 }
                 continue;
             }
-            let reward = if at == paid { host.rewards[row] } else { 0.0 };
+            let reward = if at == paid { owed } else { 0.0 };
             let value = if self.is(Mistake::ValueAfterTheToken) { next } else { values[at] };
             carry = reward + discount * next - value + discount * lambda * carry;
             next = values[at];
@@ -327,10 +368,64 @@ impl Rollouts {
         w.clone().exp() - 1.0 - w
     }
 
+    /// What each token counts besides its share in the mean.
+    fn weights(
+        &self,
+        t: &Tensors,
+        old: &Tensor<2>,
+        host: &Host,
+        advantages: &[Vec<f64>],
+    ) -> Result<Vec<Vec<f64>>, String> {
+        let column = |name: &str| t.tokens.get(name).map(rows).ok_or(format!("no `{name}`"));
+        let all = || host.mask.iter().map(|mask| vec![1.0; mask.len()]).collect();
+        let drift = |from: &[Vec<f64>], to: &[Vec<f64>], row: usize| {
+            let tokens: Vec<f64> = host.kept(row).iter().map(|at| from[row][*at] - to[row][*at]).collect();
+            mean(&tokens)
+        };
+        let mut weights: Vec<Vec<f64>> = all();
+        match self.weigh {
+            Weigh::Nothing => {}
+            Weigh::Sampler => {
+                let (old, behavior) = (rows(old), column("behavior")?);
+                let sign = if self.is(Mistake::WeightsInverted) { -1.0 } else { 1.0 };
+                for (row, weights) in weights.iter_mut().enumerate() {
+                    weights.fill((sign * drift(&old, &behavior, row)).exp().clamp(BOUNDS[0], BOUNDS[1]));
+                }
+            }
+            Weigh::FarRows => {
+                let (behavior, policy) = (column("behavior")?, rows(&t.policy));
+                for (row, weights) in
+                    weights.iter_mut().enumerate().filter(|(row, _)| drift(&behavior, &policy, *row) > FAR)
+                {
+                    for (weight, advantage) in weights.iter_mut().zip(&advantages[row]) {
+                        let out = if self.is(Mistake::GainsLeftOut) { *advantage > 0.0 } else { *advantage < 0.0 };
+                        *weight = if out { 0.0 } else { 1.0 };
+                    }
+                }
+            }
+            Weigh::LowEntropies => {
+                let entropies = column("entropies")?;
+                for (row, weights) in weights.iter_mut().enumerate() {
+                    for at in host.kept(row).into_iter().filter(|at| entropies[row][*at] < LOW_ENTROPY) {
+                        weights[at] = 0.0;
+                    }
+                }
+            }
+        }
+        Ok(weights)
+    }
+
     fn host(&self, t: &Tensors, old: &Tensor<2>, reference: &Tensor<2>) -> Result<Host, String> {
         let marks: Vec<bool> = t.mask.try_to_vec_as::<bool>().expect("a mask");
         let mask: Vec<Vec<bool>> = marks.chunks(t.mask.dims()[1]).map(<[bool]>::to_vec).collect();
         let mut rewards = numbers(t.response_columns.get("rewards").ok_or("no `rewards`")?);
+        if let Some(more) = t.response_columns.get("more_rewards") {
+            for (reward, more) in rewards.iter_mut().zip(numbers(more)) {
+                let none = reward.is_nan() && (more.is_nan() || self.is(Mistake::FirstRewardOrNone));
+                let present = |reward: f64| if reward.is_nan() { 0.0 } else { reward };
+                *reward = if none { f64::NAN } else { present(*reward) + present(more) };
+            }
+        }
         if self.is(Mistake::MissingIsZero) {
             rewards.iter_mut().filter(|reward| reward.is_nan()).for_each(|reward| *reward = 0.0);
         }
@@ -370,12 +465,16 @@ impl Loss for Rollouts {
         };
         let policy = select(t.policy.clone());
         let reference = select(t.reference.clone().detach());
-        let old = t.tokens.get("old").cloned().unwrap_or_else(|| t.policy.clone().detach());
-        let old = select(if self.is(Mistake::OldNotDetached) { old } else { old.detach() });
+        let fresh = !t.tokens.contains_key("old");
+        let old = t.tokens.get("old").unwrap_or(&t.policy).clone();
+        let tracked = if fresh { Mistake::FreshNotDetached } else { Mistake::OldNotDetached };
+        let old = select(if self.is(tracked) { old } else { old.detach() });
         let host = self.host(t, &old, &reference)?;
         let options = (&t.policy.device(), t.policy.dtype());
         let matrix = |rows: Vec<Vec<f64>>| Tensor::<2>::from_data(TensorData::new(rows.concat(), [len, seq]), options);
-        let mut advantages = matrix(self.advantages(&host));
+        let on_host = self.advantages(&host);
+        let weights = self.weights(t, &old, &host, &on_host)?;
+        let mut advantages = matrix(on_host);
         if self.is(Mistake::AdvantagesNotDetached) {
             let rewards = t.response_columns["rewards"].clone();
             let tracked = (rewards.clone() - rewards.detach()).unsqueeze_dim::<2>(1).expand([len, seq]);
@@ -385,12 +484,25 @@ impl Loss for Rollouts {
             advantages = advantages + policy.clone() - policy.clone().detach();
         }
         let mut tokens = self.surrogate(&policy, old, &advantages, &t.mask);
+        if !self.is(Mistake::DivergenceWeighed) {
+            tokens = tokens * matrix(weights.clone());
+        }
         if self.kl == Kl::Loss || self.is(Mistake::KlTwice) {
             let sign = if self.is(Mistake::KlSignFlipped) { -1.0 } else { 1.0 };
             tokens = tokens + self.divergence(&policy, &reference) * (sign * KL_COEF);
         }
+        if self.is(Mistake::DivergenceWeighed) {
+            tokens = tokens * matrix(weights.clone());
+        }
         let tokens = tokens.mask_fill(off.clone(), 0.0);
-        let shares = matrix(self.shares(t, &host.mask));
+        let counted = |(weights, mask): (&Vec<f64>, &Vec<bool>)| {
+            weights.iter().zip(mask).map(|(weight, kept)| *kept && *weight > 0.0).collect()
+        };
+        let shares = match self.is(Mistake::UncountedTokens) {
+            true => self.shares(t, &weights.iter().zip(&host.mask).map(counted).collect::<Vec<Vec<bool>>>()),
+            false => self.shares(t, &host.mask),
+        };
+        let shares = matrix(shares);
         let mut loss = (tokens.clone() * shares).mask_fill(off.clone(), 0.0).sum();
         let counts = t.mask.clone().float().cast(t.policy.dtype()).sum_dim(1).squeeze_dim::<1>(1);
         if self.entropy != 0.0 {

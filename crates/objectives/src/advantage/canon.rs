@@ -289,6 +289,26 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_by_chance_scales_the_centered_reward() {
+        let rewards = [6.0, 2.0, 0.0, 1.0];
+        let centered = [3.75, -0.25, -2.25, -1.25];
+        // All splits of four into halves.
+        let splits = [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]];
+        // G/(G − 1) across halves and (G − 2)/(G − 1) within.
+        for (inter_weight, factor) in [(1.0, 4.0 / 3.0), (0.0, 2.0 / 3.0)] {
+            let config = CanonConfig::new().with_inter_weight(inter_weight);
+            let mut mean = [0.0; 4];
+            for split in splits {
+                let metric: Vec<f64> = (0..4).map(|row| f64::from(u8::from(split.contains(&row)))).collect();
+                let batch = responses(&rewards, &[1; 4]).with_column(METRIC, vector(&metric)).unwrap();
+                let advantages = with(config.clone(), &batch);
+                mean.iter_mut().zip(advantages).for_each(|(mean, advantage)| *mean += advantage / 6.0);
+            }
+            near(&mean, &centered.map(|advantage| factor * advantage), 1e-14);
+        }
+    }
+
+    #[test]
     fn the_length_needs_no_column() {
         let rows = batch(&[5.0, 1.0, 2.0], &[1; 3], &[[1, 1], [1, 0], [1, 1]]);
         let by_length = CanonConfig::new().with_split_by(SplitBy::Length).with_inter_weight(1.0);

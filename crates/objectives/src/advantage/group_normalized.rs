@@ -123,13 +123,13 @@ impl GroupNormalized {
         };
         // 0/0 for rewards that are all equal.
         let scaled = scaled.mask_fill(stats.is_constant(), 0.0);
-        let scaled = match self.config.clip {
-            Some(clip) => scaled.clamp(-clip, clip),
-            None => scaled,
-        };
-        Ok(match self.config.singleton {
+        let advantages = match self.config.singleton {
             Singleton::Zero => scaled,
             Singleton::Raw => scaled.mask_where(stats.count().equal_scalar(1.0), rewards),
+        };
+        Ok(match self.config.clip {
+            Some(clip) => advantages.clamp(-clip, clip),
+            None => advantages,
         })
     }
 }
@@ -207,7 +207,9 @@ mod tests {
             1e-15,
         );
         let raw = plain.with_scale(Scale::None).with_singleton(Singleton::Raw);
-        near(&with(raw, &rewards), &[2.0, -2.0, 0.5, -0.5, 3.0, 0.0], 1e-15);
+        near(&with(raw.clone(), &rewards), &[2.0, -2.0, 0.5, -0.5, 3.0, 0.0], 1e-15);
+        // The bounds are those of all advantages.
+        near(&with(raw.with_clip(Some(0.75)), &rewards), &[0.75, -0.75, 0.5, -0.5, 0.75, 0.0], 1e-15);
     }
 
     #[test]

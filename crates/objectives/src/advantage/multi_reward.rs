@@ -2,13 +2,13 @@
 //!
 //! **Papers:** GDPO: Group reward-Decoupled Normalization Policy Optimization for Multi-reward RL Optimization (2026),
 //! 2601.05242; [`LogTame`]: PaCo-RL: Advancing Reinforcement Learning for Consistent Image Generation with Pairwise Reward
-//! Modeling (2025), 2512.04784.
-//! **Status:** [`LogTame`] is our reading of its paper's abstract; the rest is as published.
+//! Modeling (2025), 2512.04784, equations 3 and 4.
 //! **Use when:** responses have rewards of different scales. If those are summed first, the largest scale decides, and
 //! different rewards with one sum cannot be told apart.
 //! **Checked by:** golden numbers (TRL), hand-worked values, [`group_normalized`](super::group_normalized) for one reward,
-//! laws of estimators; [`LogTame`] by hand alone.
-//! **Deviations:** the logarithm is odd, so that negative rewards have one.
+//! laws of estimators; [`LogTame`] by hand and by [`log_tamed`](crate::reward_shaping::log_tamed), the same on the host.
+//! **Deviations:** the logarithm is odd, so that negative rewards have one, and rewards may be measured by another number
+//! than 1.
 
 use accordant_ops::{
     check_domain,
@@ -35,11 +35,11 @@ pub enum Order {
 /// Rewards that spread too much are replaced by logarithms.
 #[derive(Config, Debug, Copy, PartialEq)]
 pub struct LogTame {
-    /// The deviation over the batch, relative to the absolute value of the mean, from which on a reward is tamed; finite
-    /// and ≥ 0. 1: ours.
-    #[config(default = 1.0)]
+    /// The deviation over the batch, relative to the absolute value of the mean, above which a reward is tamed; finite
+    /// and ≥ 0. 0.2: the paper's, which also has the mean of these ratios over the rewards.
+    #[config(default = 0.2)]
     pub threshold: f64,
-    /// What rewards are measured by, finite and > 0; `c` below. 1: ours.
+    /// What rewards are measured by, finite and > 0; `c` below. 1: the paper's.
     #[config(default = 1.0)]
     pub scale: f64,
 }
@@ -212,9 +212,12 @@ mod tests {
     use accordant_ops::kl::{KlEstimator, KlOptions};
 
     use super::*;
-    use crate::advantage::{
-        scan::tests::{grid, keep, near},
-        tests::{advantages, responses},
+    use crate::{
+        advantage::{
+            scan::tests::{grid, keep, near},
+            tests::{advantages, responses},
+        },
+        reward_shaping::log_tamed::log_tamed_rewards,
     };
 
     const MISSING: f64 = f64::NAN;
@@ -298,6 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn it_tames_what_the_host_tames() {
+        let LogTame { threshold, scale } = LogTame::new();
+        // Deviations over means of 0.24 and 0.15, on either side of the threshold.
+        for rewards in [[3.0, 4.0, 5.0, 3.25, MISSING], [3.5, 4.0, 5.0, 4.0, MISSING]] {
+            let expected = log_tamed_rewards(&rewards, threshold, scale).unwrap();
+            let tamed = LogTame::new().apply(grid(&[rewards]).flatten(0, 1)).unwrap();
+            near(&crate::pairwise::tests::column(&tamed)[..4], &expected[..4], 1e-15);
+            assert_eq!(expected[0] == rewards[0], rewards[0] == 3.5);
+        }
+    }
+
+    #[test]
     fn a_divergence_needs_a_reward_with_a_unit() {
         let rewards = responses(&[1.0, 0.0], &[1, 1]);
         let rewards = rewards.with_logps(grid(&[[-1.0], [-1.0]]), grid(&[[-3.0], [-1.0]])).unwrap();
@@ -313,7 +328,7 @@ mod tests {
         let config = MultiRewardConfig::new();
         let expected = MultiRewardConfig { order: Order::NormalizeThenSum, eps: 1e-6, log_tame: None };
         assert_eq!(config, expected);
-        assert_eq!(LogTame::new(), LogTame { threshold: 1.0, scale: 1.0 });
+        assert_eq!(LogTame::new(), LogTame { threshold: 0.2, scale: 1.0 });
         let tame = LogTame::new();
         for (config, start) in [
             (config.clone().with_eps(-1.0), "`eps`"),

@@ -8,11 +8,11 @@
 //! **Deviations:** none. The Plackett-Luce marginal of utilities `r/β_r` is [`Target::Softmax`]; the kernel density of
 //! [`Target::Kde`] is Gaussian with a bandwidth to choose.
 
+use accordant_ops::lists::{columns, ones, rows};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
     ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
-    compare::{columns, ones, rows},
     infonca::{divergences, infonca_loss, softmax_targets},
 };
 use crate::{Domain, Result, side::Column};

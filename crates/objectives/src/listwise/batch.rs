@@ -1,9 +1,11 @@
 //! What a listwise objective reads: log-probabilities of the candidates of each prompt, and what goes with them.
 
-use accordant_ops::{EmptyRows, SequenceLogps, TokenLogps, check_domain, check_dtype, check_shape};
+use accordant_ops::{
+    EmptyRows, SequenceLogps, TokenLogps, check_domain, check_dtype, check_shape,
+    lists::{Comparisons, ones},
+};
 use burn::tensor::{Bool, Tensor};
 
-use super::compare::{Comparisons, ones};
 use crate::{
     Error, Result,
     pairwise::Length,
@@ -331,7 +333,7 @@ impl ListBatch {
     /// # Errors
     /// As [`ListBatch::scores`].
     pub fn comparisons(&self, method: &'static str) -> Result<Comparisons> {
-        Comparisons::new(self.scores(method)?, self.present())
+        Ok(Comparisons::new(self.scores(method)?, self.present())?)
     }
 
     /// The reference answers.

@@ -6,7 +6,7 @@
 //! **Deviations:** the temperature of the rewards is explicit (the authors' code divides by 1e-4, nearly one-hot), and
 //! equal rewards get equal mass (their code adds 0.01 to the first candidate).
 
-use accordant_ops::stable::x_log_x;
+use accordant_ops::{lists::choice_cross_entropy, stable::x_log_x};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, choice_logps, over_candidates};
@@ -44,8 +44,8 @@ use crate::Result;
 pub fn infonca_loss(batch: &ListBatch, rewards: Tensor<2>, targets: Tensor<2>) -> Result<Tensor<1>> {
     batch.check_values("rewards", &rewards)?;
     batch.check_values("targets", &targets)?;
-    let targets = batch.select(targets).detach();
-    Ok(-over_candidates(choice_logps(batch, batch.select(rewards)) * targets))
+    let targets = batch.select(targets);
+    Ok(choice_cross_entropy(batch.select(rewards), targets, batch.present())?)
 }
 
 /// The probabilities that scores give the candidates, `softmax(r / α)`, `[n, k]`; detached.

@@ -7,14 +7,11 @@
 //! one were ahead (the paper leaves it to the sort): otherwise a policy that equals its reference would learn nothing, or
 //! what the order of the input says.
 
-use accordant_ops::{check_dtype, check_shape, stable::softplus};
+pub use accordant_ops::lists::weighted_pairs_loss;
+use accordant_ops::lists::{self, ones};
 use burn::{config::Config, tensor::Tensor};
 
-use super::{
-    Comparisons, ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
-    compare::{columns, ones, rows},
-    over_candidates,
-};
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive};
 use crate::Result;
 
 /// How much each pair of a list counts.
@@ -35,72 +32,17 @@ pub enum PairReduction {
     Sum,
 }
 
-/// Logistic losses of the pairs of each list, weighted and summed.
-///
-/// ```text
-/// loss = Σ_{i,j} w_ij softplus(−(s_i − s_j))
-/// ```
-///
-/// # Shapes
-/// `rewards` (s): `[n, k]`; `weights`: `[n, k, k]`, the better candidate first, detached; the result is `[n]`.
-///
-/// A pair of weight 0 is left out, whatever its rewards. Finite for every finite input.
-///
-/// # Errors
-/// A shape or dtype error naming `weights`.
-pub fn weighted_pairs_loss(rewards: Tensor<2>, weights: Tensor<3>) -> Result<Tensor<1>> {
-    let [lists, k] = rewards.dims();
-    check_shape("weights", &[lists, k, k], &weights.dims())?;
-    check_dtype("weights", rewards.dtype(), weights.dtype())?;
-    let weights = weights.detach();
-    let unused = weights.clone().equal_scalar(0.0);
-    let h = (rows(rewards.clone()) - columns(rewards)).mask_fill(unused, 0.0);
-    Ok(over_candidates((softplus(-h) * weights).sum_dim(2).squeeze_dim(2)))
-}
-
-/// Lambda weights of the comparisons of each list, `[n, k, k]`, detached; 0 where nothing is compared.
-///
-/// ```text
-/// w_ij = |2^{v_i} − 2^{v_j}| · |1/log2(1 + τ_i) − 1/log2(1 + τ_j)|
-/// ```
-///
-/// `v` are the scores, best in `[0, 1]`, and `τ` the places (from 1) by the current rewards. Among equal rewards the
-/// candidate with the lower score has the better place; those with equal scores, too, share it. Scores are exponents:
-/// beyond 127 in f32 the weights are infinite.
+/// [`accordant_ops::lists::lambda_weights`] of a batch: scores and rewards of the candidates that are there.
 ///
 /// # Shapes
 /// `scores` and `rewards`: `[n, k]`.
 ///
 /// # Errors
-/// A shape or dtype error naming `scores` or `rewards`, of which the batch says which candidates are there.
-///
-/// # Example
-/// ```
-/// use accordant_objectives::listwise::{ListBatch, ListLogps, lipo::lambda_weights};
-/// use burn::tensor::{Device, Tensor};
-/// let device = Device::flex();
-/// let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &device);
-/// let batch = ListBatch::new(ListLogps { sum: row([-1.0; 2]), count: row([1.0; 2]) })?;
-/// let weights = lambda_weights(&batch, row([1.0, 0.0]), row([0.5, 0.2]))?;
-/// // (2 − 1) · (1/log2 2 − 1/log2 3), for the one pair that is compared.
-/// let weight = weights.try_to_vec_as::<f32>().unwrap()[1];
-/// assert!((weight - (1.0 - 1.0 / 3f32.log2())).abs() < 1e-6);
-/// # Ok::<(), accordant_objectives::Error>(())
-/// ```
+/// A shape or dtype error naming `scores` or `rewards`.
 pub fn lambda_weights(batch: &ListBatch, scores: Tensor<2>, rewards: Tensor<2>) -> Result<Tensor<3>> {
     batch.check_values("scores", &scores)?;
     batch.check_values("rewards", &rewards)?;
-    let (scores, rewards) = (batch.select(scores).detach(), batch.select(rewards).detach());
-    let by_score = Comparisons::of(scores.clone(), batch.present());
-    let by_reward = Comparisons::of(rewards.clone(), batch.present());
-    // Ahead of `j` in the current list: `i` with a larger reward, or with the same and a lower score.
-    let equal = rows(rewards.clone()).equal(columns(rewards.clone()));
-    let ahead = by_reward.better().bool_or(equal.bool_and(by_score.better().swap_dims(1, 2)));
-    let places = ones(ahead, rewards.dtype()).sum_dim(1).squeeze_dim::<2>(1) + 1.0;
-    let difference = |values: Tensor<2>| (rows(values.clone()) - columns(values)).abs();
-    let gain = difference((scores * std::f64::consts::LN_2).exp());
-    let discount = difference((places + 1.0).log().recip() * std::f64::consts::LN_2);
-    Ok((gain * discount).mask_fill(by_score.better().bool_not(), 0.0))
+    Ok(lists::lambda_weights(batch.select(scores), batch.select(rewards), batch.present())?)
 }
 
 /// LiPO losses, one per list: [`weighted_pairs_loss`] of the rewards `s = β d` over the comparisons `v_i > v_j`.

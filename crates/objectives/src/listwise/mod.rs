@@ -28,14 +28,14 @@
 
 use std::collections::BTreeMap;
 
-use accordant_ops::{TokenLogps, check_domain, check_shape};
+pub use accordant_ops::lists::Comparisons;
+use accordant_ops::{TokenLogps, check_domain, check_shape, lists};
 use burn::tensor::{Bool, Tensor};
 
 use crate::{Options, Result, TokensOutput, method, side::Column};
 
 pub mod adpo;
 pub mod batch;
-pub mod compare;
 pub mod grao;
 pub mod infonca;
 pub mod lipo;
@@ -49,11 +49,7 @@ pub mod steerlm;
 pub mod tree;
 
 pub use batch::{Answer, ListBatch, ListLogps};
-pub use compare::Comparisons;
 pub use output::ListOutput;
-
-use compare::columns;
-use plackett_luce::choice_losses;
 
 /// A loss on lists. A method is a value: built from its configuration, it holds valid settings and no state.
 pub trait ListwiseObjective: std::fmt::Debug + Send + Sync {
@@ -122,7 +118,7 @@ pub fn build(name: &str, options: &Options) -> Result<Box<dyn ListwiseObjective>
 /// Each is `−log(1 + Σ_{j≠k} exp(x_j − x_k))`: next to a probability of 1, a logarithm of the sum over all candidates
 /// would leave nothing but its rounding (2e-4 to three digits in f32).
 fn choice_logps(batch: &ListBatch, logits: Tensor<2>) -> Tensor<2> {
-    -choice_losses(logits.clone(), columns(logits), compare::others(batch.present()))
+    lists::choice_logps(logits, batch.present()).expect("a batch's candidates")
 }
 
 /// Sums over the candidates, `[n, k]` to `[n]`.

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use accordant_ops::{
-    ItemMetrics, ItemReduction, Means, Reduced, check_shape, item_metrics::counted, reduce::reduce_items,
+    ItemMetrics, ItemReduction, Means, Reduced, check_shape,
+    item_metrics::counted,
+    lists::{columns, ones, rows},
+    reduce::reduce_items,
 };
 use burn::tensor::{Bool, Tensor};
 
-use super::{
-    Comparisons, ListBatch,
-    compare::{columns, ones, rows},
-};
+use super::{Comparisons, ListBatch};
 use crate::Result;
 
 /// What a listwise objective returns; everything but `losses` is detached.
@@ -48,7 +48,7 @@ impl ListOutput {
             rewards: batch.select(rewards).detach(),
             logps: batch.policy().sum.detach(),
             log_ratios: batch.known_log_ratios().map(Tensor::detach),
-            comparisons: batch.known_scores().map(|scores| Comparisons::of(scores, batch.present())),
+            comparisons: batch.known_scores().map(|scores| Comparisons::new(scores, batch.present())).transpose()?,
             metrics: ItemMetrics::default(),
         })
     }
@@ -101,7 +101,8 @@ impl ListOutput {
             add("rewards/accuracies", share(own.greater(other)) + ties.clone() * 0.5);
             add("rewards/ties", ties);
             // Of the candidates with the largest reward, the share that has the largest score.
-            let by_reward = Comparisons::of(self.rewards.clone(), comparisons.present()).best(dtype);
+            let by_reward = Comparisons::new(self.rewards.clone(), comparisons.present());
+            let by_reward = by_reward.expect("rewards of the candidates").best(dtype);
             let is_best = ones(best.clone().greater_scalar(0.0), dtype);
             add("rewards/top1", sum(by_reward * is_best));
             add("logps/chosen", sum(self.logps.clone() * best.clone()));

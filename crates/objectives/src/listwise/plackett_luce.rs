@@ -8,31 +8,12 @@
 
 use accordant_ops::{
     check_domain,
-    stable::{log_sum_exp, softplus},
+    lists::{choice_losses, columns, ones},
 };
-use burn::{
-    config::Config,
-    tensor::{Bool, Tensor},
-};
+use burn::{config::Config, tensor::Tensor};
 
-use super::{
-    ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
-    compare::{columns, ones},
-    over_candidates,
-};
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_positive, over_candidates};
 use crate::Result;
-
-/// `−log(e^own / (e^own + Σ_j e^others_j))` over the `j` that each candidate is chosen `among`; 0 where there is none.
-///
-/// # Shapes
-/// `own`: `[n, k]`; `others` and `among`: `[n, k, k]`, the candidate first; the result is `[n, k]`.
-pub(super) fn choice_losses(own: Tensor<2>, others: Tensor<3>, among: Tensor<3, Bool>) -> Tensor<2> {
-    let rest = log_sum_exp(others.mask_fill(among.bool_not(), f32::NEG_INFINITY), 2).squeeze_dim::<2>(2);
-    let unrivaled = rest.clone().equal_scalar(f32::NEG_INFINITY);
-    // Selected before and after: at a gap of −∞ the loss is 0, but its gradient need not be.
-    let gap = (rest - own).mask_fill(unrivaled.clone(), 0.0);
-    softplus(gap).mask_fill(unrivaled, 0.0)
-}
 
 /// Plackett-Luce losses, one per list.
 ///
@@ -81,7 +62,7 @@ pub fn plackett_luce_loss(
     batch.check_values("ratios", &ratios)?;
     let comparisons = batch.comparisons("plackett_luce")?;
     let rewards = batch.select(ratios) * beta;
-    let mut losses = choice_losses(rewards.clone(), columns(rewards), comparisons.better());
+    let mut losses = choice_losses(rewards.clone(), columns(rewards), comparisons.better())?;
     let dtype = losses.dtype();
     let mut positions = comparisons.num_worse(dtype).greater_scalar(0.5);
     if let Some(top_n) = top_n {

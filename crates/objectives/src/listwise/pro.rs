@@ -7,14 +7,10 @@
 //! other (in the authors' code they do, with temperature 0, in the order of the input). The number of candidates is each
 //! list's own.
 
+use accordant_ops::lists::{choice_losses, columns, rows};
 use burn::{config::Config, tensor::Tensor};
 
-use super::{
-    ListBatch, ListOutput, ListwiseObjective, Method, check_coefficient,
-    compare::{columns, rows},
-    over_candidates,
-    plackett_luce::choice_losses,
-};
+use super::{ListBatch, ListOutput, ListwiseObjective, Method, check_coefficient, over_candidates};
 use crate::Result;
 
 /// PRO's ranking losses, one per list.
@@ -59,7 +55,7 @@ pub fn pro_loss(batch: &ListBatch, means: Tensor<2>) -> Result<Tensor<1>> {
     let uncompared = comparisons.better().bool_not();
     let gaps = (rows(scores.clone()) - columns(scores)).mask_fill(uncompared, 0.0);
     let largest = gaps.clone().max_dim(2).squeeze_dim::<2>(2);
-    let choices = choice_losses(means.clone() * largest, columns(means) * gaps, comparisons.better());
+    let choices = choice_losses(means.clone() * largest, columns(means) * gaps, comparisons.better())?;
     Ok(over_candidates(choices))
 }
 

@@ -7,12 +7,11 @@
 //! **Checked by:** hand-worked values, RankNet at two candidates, all skips = all pairs, the log-sum-exp form below them.
 //! **Deviations:** the status says it. Candidates with equal scores are one position of the list.
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, lists};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{
     ListBatch, ListOutput, ListwiseObjective, Method, check_positive,
-    compare::{columns, rows},
     lipo::{PairReduction, PairWeighting, lipo_loss, weighted_pairs_loss},
     over_candidates,
     plackett_luce::plackett_luce_loss,
@@ -84,22 +83,14 @@ pub fn rank_list_loss(
         RankListForm::AllPairs => lipo_loss(batch, rewards, sharpness, PairWeighting::Uniform, PairReduction::Sum),
         RankListForm::Skips(skips) => {
             let weights = skip_weights(batch, skips)?;
-            weighted_pairs_loss(batch.select(rewards) * sharpness, weights)
+            Ok(weighted_pairs_loss(batch.select(rewards) * sharpness, weights)?)
         }
     }
 }
 
-/// The weight of each pair's distance in positions, `[n, k, k]`, the better candidate first; 0 where nothing is compared.
+/// [`lists::skip_weights`] of a batch, 0 where nothing is compared.
 fn skip_weights(batch: &ListBatch, skips: &[f64]) -> Result<Tensor<3>> {
-    let comparisons = batch.comparisons("rank_list")?;
-    let positions = comparisons.tie_blocks_above(batch.policy().sum.dtype());
-    let distances = (columns(positions.clone()) - rows(positions)).mask_fill(comparisons.better().bool_not(), 0.0);
-    let mut weights = distances.zeros_like();
-    for (below, weight) in skips.iter().enumerate().take(batch.num_candidates()) {
-        let here = distances.clone().sub_scalar(below as f64 + 1.0).abs().lower_scalar(0.5);
-        weights = weights.mask_fill(here, *weight);
-    }
-    Ok(weights)
+    Ok(lists::skip_weights(&batch.comparisons("rank_list")?, skips, batch.policy().sum.dtype()))
 }
 
 /// Configuration of [`RankList`].

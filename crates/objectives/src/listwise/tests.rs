@@ -483,7 +483,7 @@ fn values_of_another_dtype_are_an_error_not_a_panic() {
     for (name, result) in [
         ("ratios", plackett_luce::plackett_luce_loss(&batch, other(), 1.0, None, false)),
         ("ratios", lipo::lipo_loss(&batch, other(), 1.0, weighting.0, weighting.1)),
-        ("weights", lipo::weighted_pairs_loss(own(), columns(other()))),
+        ("weights", lipo::weighted_pairs_loss(own(), lists::columns(other())).map_err(crate::Error::from)),
         ("means", pro::pro_loss(&batch, other())),
         ("logps", pro::best_nll(&batch, other(), "pro")),
         ("rewards", infonca::infonca_loss(&batch, other(), own())),

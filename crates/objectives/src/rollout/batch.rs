@@ -135,7 +135,8 @@ impl RolloutBatch {
     }
 
     /// Log-probabilities that the sampler reported, `[rows, seq]`: of other kernels, another precision or an older
-    /// policy than `old_logps`. `sampled` is how it sampled, `scored` how the policy's log-probabilities were made.
+    /// policy than `old_logps`. `sampled` is how it sampled, `scored` how the policy's log-probabilities were made. NaN where
+    /// it has not reported any: such a token counts as if the old policy had sampled it, as in TRL.
     ///
     /// # Errors
     /// [`Error::Sampling`] when the two are not the same distribution: another temperature, or a sampler that cut the
@@ -295,9 +296,11 @@ impl RolloutBatch {
         self.reference.clone()
     }
 
-    /// Log-probabilities that the sampler reported, `[rows, seq]`; the old policy's without any.
+    /// Log-probabilities that the sampler reported, `[rows, seq]`; the old policy's where there are none.
     pub fn behavior(&self) -> Tensor<2> {
-        self.behavior.clone().unwrap_or_else(|| self.old())
+        let Some(behavior) = self.behavior.clone() else { return self.old() };
+        let unknown = behavior.clone().is_nan();
+        behavior.mask_where(unknown, self.old())
     }
 
     /// Whether the sampler has reported log-probabilities.

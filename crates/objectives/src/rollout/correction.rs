@@ -25,7 +25,7 @@ pub enum MismatchLevel {
 /// What becomes of weights out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutOfBounds {
-    /// They become the upper bound; small ones stay.
+    /// They become the nearer bound.
     Truncate,
     /// They become 0.
     Drop,
@@ -43,7 +43,7 @@ pub struct Correction {
     /// The largest weight, > 0, +∞ for none. 2: verl's threshold; TRL takes 3 for sequences.
     #[config(default = 2.0)]
     pub max: f64,
-    /// The smallest weight that [`OutOfBounds::Drop`] keeps, ≥ 0 and below `max`. 0: none is too small.
+    /// The smallest weight, ≥ 0 and below `max`. 0: none is too small, as in verl and TRL.
     #[config(default = 0.0)]
     pub min: f64,
 }
@@ -55,14 +55,7 @@ impl Correction {
     /// A domain error naming the field.
     pub fn validate(&self) -> Result<()> {
         check_domain(self.max > 0.0, "max", "> 0", self.max)?;
-        check_domain(self.min >= 0.0 && self.min < self.max, "min", "in [0, max)", self.min)?;
-        if self.out_of_bounds == OutOfBounds::Truncate && self.min > 0.0 {
-            return Err(Error::Combination {
-                what: "`min` with truncation",
-                reason: "only dropping has a lower bound",
-            });
-        }
-        Ok(())
+        Ok(check_domain(self.min >= 0.0 && self.min < self.max, "min", "in [0, max)", self.min)?)
     }
 
     /// The weights of a batch, `[rows, seq]`, constants; anything behind the mask.
@@ -84,7 +77,7 @@ impl Correction {
         // Beyond every useful bound, and finite in f32.
         let weights = clamp_exponent(log_weights, Some(80.0))?.exp();
         Ok(match self.out_of_bounds {
-            OutOfBounds::Truncate => weights.clamp_max(self.max),
+            OutOfBounds::Truncate => weights.clamp(self.min, self.max),
             OutOfBounds::Drop => {
                 let out = weights.clone().greater_scalar(self.max).bool_or(weights.clone().lower_scalar(self.min));
                 weights.mask_fill(out, 0.0)
@@ -147,6 +140,8 @@ mod tests {
         ] {
             close(&weights(Correction::new(level, Truncate).with_max(f64::INFINITY)), &free, 1e-14);
             close(&weights(Correction::new(level, Truncate).with_max(1.2)), &free.map(|weight| weight.min(1.2)), 1e-14);
+            let between = Correction::new(level, Truncate).with_max(1.2).with_min(0.7);
+            close(&weights(between), &free.map(|weight| weight.clamp(0.7, 1.2)), 1e-14);
             let dropped = free.map(|weight| if (0.5..=1.2).contains(&weight) { weight } else { 0.0 });
             close(&weights(Correction::new(level, Drop).with_max(1.2).with_min(0.5)), &dropped, 1e-14);
             let low = free.map(|weight| if weight <= 1.2 { weight } else { 0.0 });
@@ -154,6 +149,24 @@ mod tests {
         }
         let defaults = Correction::new(Token, Drop);
         assert_eq!((defaults.max, defaults.min), (2.0, 0.0));
+    }
+
+    #[test]
+    fn a_token_that_the_sampler_did_not_score_counts_as_the_old_policys() {
+        let same = Sampling::new();
+        // Log-ratios to the sampler: 0.5 and not known.
+        let behavior = matrix([[-1.5, f64::NAN, f64::NAN], [f64::NAN, 0.0, 0.0]]);
+        let partly = batch().with_behavior(behavior, &same, &same).unwrap();
+        let weights = |level| {
+            let all = host(Correction::new(level, OutOfBounds::Drop).weights(&partly).unwrap());
+            [all[0], all[1], all[3]]
+        };
+        close(&weights(MismatchLevel::Token), &[0.5f64.exp(), 1.0, 1.0], 1e-15);
+        close(&weights(MismatchLevel::Sequence), &[0.5f64.exp(), 0.5f64.exp(), 1.0], 1e-15);
+        close(&weights(MismatchLevel::Geometric), &[0.25f64.exp(), 0.25f64.exp(), 1.0], 1e-15);
+        // Mean of log π_sampler − log π, with the old policy's −2 in place of what is not known: (5.5 + 5) / 2.
+        let far = |threshold| host(off_policy_rows(&partly, threshold).unwrap().float())[0];
+        assert_eq!([far(5.24), far(5.26)], [1.0, 0.0]);
     }
 
     #[test]
@@ -186,8 +199,6 @@ mod tests {
         ] {
             assert_eq!(correction.with_max(max).with_min(min).validate().unwrap_err().to_string(), expected);
         }
-        let error = Correction::new(MismatchLevel::Token, OutOfBounds::Truncate).with_min(0.5).validate().unwrap_err();
-        assert_eq!(error.to_string(), "`min` with truncation: only dropping has a lower bound");
     }
 
     #[test]

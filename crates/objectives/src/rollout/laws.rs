@@ -1,12 +1,15 @@
-//! Every method on rollouts under the laws: rewards, advantages and loss together.
+//! Every method on rollouts under the laws: rewards, advantages and loss together; then what any of them may add.
 
 use accordant_laws::{
-    Batch, Divergence, Mean, Ratio, Subject, check_all, reduces_to, reduces_to_after, rollout_laws, rollout_loss,
+    Batch, Divergence, Mean, Ratio, Subject, advantage_laws, check_all, reduces_to, reduces_to_after, rollout_laws,
+    rollout_loss,
 };
+use accordant_ops::reduce::Aggregation;
 use burn::tensor::Device;
 
 use super::{
-    PolicyGradient,
+    Correction, EntropyConfig, KlPlacement, MismatchLevel, OutOfBounds, PolicyGradient, PolicyGradientConfig,
+    RatioLevel, RolloutBatch, RolloutObjective, RolloutOutput,
     a2po::A2poConfig,
     bnpo::BnpoConfig,
     canon::CanonConfig,
@@ -31,12 +34,25 @@ use super::{
     remax::ReMaxConfig,
     rloo::RlooConfig,
     sapo::SapoConfig,
+    surrogate::clip::ClipConfig,
+    tree_opo::TreeOpoConfig,
     trpa::TrpaConfig,
     trust_region::TrustRegionConfig,
     vapo::VapoConfig,
     vespo::VespoConfig,
 };
-use crate::Result;
+use crate::{
+    Column, Result,
+    advantage::{
+        Advantages, RewardBatch,
+        gae::{Lambda, Whiten},
+        gae_estimator::{GaeEstimator, GaeEstimatorConfig},
+        group_normalized::GroupNormalizedConfig,
+        token_rewards::ScoreAt,
+        tree_opo::{PREFIX, PREFIX_PARENT},
+    },
+    value::clipped_value::ClippedValueConfig,
+};
 
 fn valid(method: Result<PolicyGradient>) -> PolicyGradient {
     method.expect("valid in these tests")
@@ -215,6 +231,17 @@ rollout_laws!(
     valid(VespoConfig::new().init()),
     [],
     [ReferenceFree, Averages(Mean::Tokens), OnPolicy { factor: 1.0, value: false }],
+    except "finite differences" because "weights are constants",
+    except "finite differences, token by token" because "weights are constants"
+);
+
+rollout_laws!(
+    vespo_with_a_sampler_obeys_the_laws,
+    "vespo with a sampler",
+    valid(VespoConfig::new().init()),
+    ["behavior" => Logps],
+    [ReferenceFree, Averages(Mean::Tokens), OnPolicy { factor: 1.0, value: false }],
+    except "`old` is read" because "the weight is the policy's ratio to the sampler, whatever lay between",
     except "finite differences" because "weights are constants",
     except "finite differences, token by token" because "weights are constants"
 );
@@ -402,14 +429,183 @@ rollout_laws!(
     ],
 );
 
+/// Columns by chance are no tree of prefixes; here the prefix above number `n` is `n / 2`.
+#[derive(Debug)]
+struct Rooted(PolicyGradient);
+
+impl RolloutObjective for Rooted {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn reward_columns(&self) -> Vec<Column> {
+        assert_eq!(self.0.reward_columns(), [PREFIX, PREFIX_PARENT]);
+        vec![PREFIX]
+    }
+
+    fn advantages(&self, batch: &RewardBatch) -> Result<Advantages> {
+        let parents = (batch.column(PREFIX, self.name())? * 0.5).floor();
+        self.0.advantages(&batch.clone().with_column(PREFIX_PARENT, parents)?)
+    }
+
+    fn forward(&self, batch: &RolloutBatch) -> Result<RolloutOutput> {
+        self.0.forward(batch)
+    }
+}
+
+rollout_laws!(
+    tree_opo_obeys_the_laws,
+    "tree_opo",
+    Rooted(valid(TreeOpoConfig::new().init())),
+    ["prefix" => Id(5)],
+    [
+        ReferenceFree,
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        Clips { low: 0.2, high: 0.2, ratio: Ratio::Token },
+        ZeroSumGroups,
+        GroupsApart,
+        RewardShiftInvariant,
+        // What `eps` costs the smallest deviation there is.
+        RewardScaleInvariant(1e-4),
+    ],
+    except "missing rewards" because "without the only response of a prefix, those below it have another parent"
+);
+
 #[test]
 fn every_method_is_under_the_laws() {
-    let here = [include_str!("laws.rs"), include_str!("grpo.rs")].concat();
-    // Columns by chance are no tree of prefixes; Tree-OPO refuses them.
-    for method in methods().iter().filter(|method| method.name != "tree_opo") {
+    let here = [include_str!("laws.rs"), include_str!("grpo.rs"), include_str!("nash_md.rs")].concat();
+    for method in methods() {
         assert!(here.contains(&format!("    \"{}\",\n", method.name)), "{} is under no laws", method.name);
     }
 }
+
+/// GRPO with a divergence in the loss, and with `options` of the grid.
+fn grpo_with(options: impl Fn(PolicyGradientConfig) -> PolicyGradientConfig) -> PolicyGradient {
+    let config = PolicyGradientConfig::new(RatioLevel::Token, Aggregation::SequenceMean);
+    let (estimator, surrogate) = (GroupNormalizedConfig::new().init().unwrap(), ClipConfig::new().init().unwrap());
+    valid(options(config.with_kl(KlPlacement::in_loss(0.25))).init("grpo", estimator, surrogate))
+}
+
+fn corrected(level: MismatchLevel, out_of_bounds: OutOfBounds, min: f64) -> PolicyGradient {
+    let correction = Correction::new(level, out_of_bounds).with_min(min).with_max(1.2);
+    grpo_with(|config| config.with_correction(Some(correction)))
+}
+
+rollout_laws!(
+    truncated_weights_of_tokens_obey_the_laws,
+    "grpo, truncated weights of tokens",
+    corrected(MismatchLevel::Token, OutOfBounds::Truncate, 0.0),
+    ["behavior" => Logps],
+    [
+        Corrects { ratio: Ratio::Token, min: 0.0, max: 1.2, drops: false },
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
+    ],
+);
+
+rollout_laws!(
+    dropped_tokens_obey_the_laws,
+    "grpo, tokens of small or large weights dropped",
+    corrected(MismatchLevel::Token, OutOfBounds::Drop, 0.8),
+    ["behavior" => Logps],
+    [Corrects { ratio: Ratio::Token, min: 0.8, max: 1.2, drops: true }, Averages(Mean::Responses)],
+);
+
+rollout_laws!(
+    truncated_weights_of_responses_obey_the_laws,
+    "grpo, truncated weights of responses",
+    corrected(MismatchLevel::Sequence, OutOfBounds::Truncate, 0.8),
+    ["behavior" => Logps],
+    [Corrects { ratio: Ratio::Sum, min: 0.8, max: 1.2, drops: false }],
+);
+
+rollout_laws!(
+    dropped_responses_obey_the_laws,
+    "grpo, responses of small or large mean weights dropped",
+    corrected(MismatchLevel::Geometric, OutOfBounds::Drop, 0.8),
+    ["behavior" => Logps],
+    [Corrects { ratio: Ratio::Mean, min: 0.8, max: 1.2, drops: true }],
+);
+
+rollout_laws!(
+    responses_far_from_their_sampler_obey_the_laws,
+    "grpo, responses far from their sampler left out",
+    grpo_with(|config| config.with_off_policy_threshold(Some(0.1))),
+    ["behavior" => Logps],
+    [
+        DropsRows { threshold: 0.1 },
+        Averages(Mean::Responses),
+        OnPolicy { factor: 1.0, value: true },
+        KlInLoss { kl_coef: 0.25, estimator: Divergence::K3 },
+    ],
+);
+
+rollout_laws!(
+    uncertain_tokens_obey_the_laws,
+    "grpo, uncertain tokens alone",
+    grpo_with(|config| config.with_entropy(EntropyConfig::new().with_min_entropy(Some(0.9)))),
+    ["entropies" => Tokens(0.0, 2.0)],
+    [DropsTokens { min_entropy: 0.9 }, Averages(Mean::Responses)],
+);
+
+rollout_laws!(
+    two_rewards_obey_the_laws,
+    "grpo, two rewards",
+    grpo_with(|config| config),
+    ["more_rewards" => Coarse(-1.0, 1.0)],
+    [SumsRewards, ZeroSumGroups, GroupsApart, RewardShiftInvariant, IncreasingInReward],
+);
+
+fn past_the_end() -> GaeEstimator {
+    GaeEstimatorConfig::new()
+        .with_score_at(ScoreAt::OnePast)
+        .with_discount(0.9)
+        .with_gae_lambda(Lambda::Constant(0.5))
+        .with_whiten(Whiten::None)
+        .init()
+        .unwrap()
+}
+
+advantage_laws!(
+    a_score_past_the_end_obeys_the_laws,
+    "gae, score past the end",
+    past_the_end(),
+    ["values" => Tokens(-1.0, 1.0)],
+    [ReferenceFree, ScoresPastTheEnd { discount: 0.9, gae_lambda: 0.5 }],
+    except "padding" because "the position behind the last token is read where there is one",
+    except "masked columns" because "the position behind the last token is read where there is one",
+    except "behind the mask" because "the position behind the last token is read where there is one",
+    except "missing rewards" because "without the longest response, others may lose that position"
+);
+
+fn ppo_past_the_end() -> PolicyGradient {
+    let config = PolicyGradientConfig::new(RatioLevel::Token, Aggregation::TokenMean);
+    let value = ClippedValueConfig::new().init().unwrap();
+    valid(
+        config
+            .init("ppo", past_the_end(), ClipConfig::new().init().unwrap())
+            .and_then(|ppo| ppo.with_critic(0.5, value)),
+    )
+}
+
+rollout_laws!(
+    ppo_with_a_score_past_the_end_obeys_the_laws,
+    "ppo, score past the end",
+    ppo_past_the_end(),
+    ["values" => Tokens(-1.0, 1.0), "critic" => Tokens(-1.0, 1.0)],
+    [
+        ReferenceFree,
+        Learns("critic"),
+        OnPolicy { factor: 1.0, value: true },
+        ScoresPastTheEnd { discount: 0.9, gae_lambda: 0.5 },
+    ],
+    except "padding" because "the position behind the last token is read where there is one",
+    except "masked columns" because "the position behind the last token is read where there is one",
+    except "behind the mask" because "the position behind the last token is read where there is one",
+    except "missing rewards" because "without the longest response, others may lose that position"
+);
 
 /// Every response as long as the others.
 fn of_one_length(batch: &Batch) -> Batch {

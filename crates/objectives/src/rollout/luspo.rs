@@ -1,7 +1,7 @@
 //! Length-Unbiased Sequence Policy Optimization (LUSPO).
 //!
 //! **Paper:** Length-Unbiased Sequence Policy Optimization: Revealing and Controlling Response Length Variation in
-//! RLVR (2026).
+//! RLVR (2026), 2602.05261.
 //! **Use when:** GSPO's responses become shorter and shorter: its mean over a response's tokens gives each token of a
 //! long one less.
 //! **Checked by:** hand-worked values and gradients, its parts, laws of methods.
@@ -36,6 +36,7 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Length-Unbiased Sequence Policy Optimization")]
+#[doc(alias = "2602.05261")]
 #[derive(Config, Debug, PartialEq)]
 pub struct LuspoConfig {
     /// ε below 1, in `[0, 1]`. 3e-4: GSPO's.

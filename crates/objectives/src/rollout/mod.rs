@@ -47,8 +47,13 @@
 //! | [`pvpo`] | what the reference achieves on the prompt |
 //! | [`ppo`], [`vapo`] | a critic |
 //!
-//! Two methods are no points of it: [`a2po`], a regression of log-ratios on advantages, and [`trpa`], which compares the
-//! responses to a prompt with each other.
+//! Three methods are no points of it: [`a2po`], a regression of log-ratios on advantages, [`nash_md`], whose rewards are
+//! wins against an opponent, and [`trpa`], which compares the responses to a prompt with each other.
+//!
+//! # What a prompt is worth
+//! Rewards that are multiplied by what their prompt is worth lose that factor wherever advantages are divided by the
+//! deviation of their group: in GRPO and all in the first table but [`dr_grpo`] and [`lite_ppo`], and in [`tree_opo`].
+//! [`PolicyGradient::check_prompt_weights`] says so before a run does.
 //!
 //! # Micro-batches and devices
 //! Advantages are those of the whole batch, whatever part of it an update sees. A mean over a step has the denominators
@@ -78,6 +83,7 @@ pub mod gspo;
 pub mod gspo_token;
 pub mod lite_ppo;
 pub mod luspo;
+pub mod nash_md;
 pub mod opo;
 pub mod output;
 pub mod p3o;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accordant_ops::{Means, Reduced, check_shape, item_metrics::numbers, masked::masked_sum};
-use burn::tensor::{Bool, DType, Tensor, TensorData, Transaction};
+use burn::tensor::{Bool, DType, Element, Tensor, TensorData, Transaction};
 
 use super::{
     RatioLevel, RolloutBatch, Totals,
@@ -34,7 +34,19 @@ pub struct RolloutOutput {
 struct Ratios {
     log_ratios: Tensor<2>,
     level: RatioLevel,
+    /// Between which they are.
+    bounds: [f64; 2],
     surrogate: Arc<dyn Surrogate>,
+}
+
+impl Ratios {
+    /// How many tokens have a log-ratio that is at a bound, `[1]`.
+    fn num_clamped(&self, mask: Tensor<2, Bool>) -> Tensor<1> {
+        let [low, high] = self.bounds;
+        let log_ratios = self.log_ratios.clone().inner();
+        let clamped = log_ratios.clone().lower_equal_scalar(low).bool_or(log_ratios.greater_equal_scalar(high));
+        clamped.bool_and(mask).float().sum()
+    }
 }
 
 /// A part of the loss with a mean of its own.
@@ -90,7 +102,8 @@ impl RolloutOutput {
         })
     }
 
-    /// The log-ratios that were exponentiated, `[rows, seq]`, what they are taken of, and the surrogate that clips them.
+    /// The log-ratios that were exponentiated, `[rows, seq]`, what they are taken of, the bound of their exponent, and the
+    /// surrogate that clips them.
     ///
     /// # Errors
     /// A shape error naming `log_ratios`.
@@ -98,10 +111,12 @@ impl RolloutOutput {
         mut self,
         log_ratios: Tensor<2>,
         level: RatioLevel,
+        log_ratio_clamp: Option<f64>,
         surrogate: Arc<dyn Surrogate>,
     ) -> Result<Self> {
         check_shape("log_ratios", &self.losses.dims(), &log_ratios.dims())?;
-        self.ratios = Some(Ratios { log_ratios: log_ratios.detach(), level, surrogate });
+        let bounds = level.bounds(log_ratio_clamp);
+        self.ratios = Some(Ratios { log_ratios: log_ratios.detach(), level, bounds, surrogate });
         Ok(self)
     }
 
@@ -153,35 +168,28 @@ impl RolloutOutput {
         for term in &self.terms {
             read = read.register(term.numerator.clone().inner()).register(term.denominator.clone().inner());
         }
+        if let Some(ratios) = &self.ratios {
+            let mask = self.mask.clone().inner();
+            read = read.register(ratios.num_clamped(mask.clone())).register(mask.float().sum());
+        }
         let mut data = read.execute().into_iter();
         let mut next = || data.next().expect("as many are taken as were registered");
-        let mask = bits(next());
-        let floats: Vec<(What, Vec<f64>)> = floats.into_iter().map(|(what, _)| (what, numbers(next()))).collect();
-        let column = |what| floats.iter().find(|(known, _)| *known == what).map(|(_, values)| values.as_slice());
+        let mask = next().convert::<bool>();
+        let floats: Vec<(What, TensorData)> = floats.into_iter().map(|(what, _)| (what, next())).collect();
+        let mask = mask.as_slice().expect("converted to bool");
         let [_, seq] = self.mask.dims();
-        let tokens = TokenNumbers {
-            mask: &mask,
-            seq,
-            drift: column(What::Drift).expect("always read"),
-            advantages: column(What::Advantages).expect("always read"),
-            log_ratios: column(What::LogRatios).or(column(What::Drift)),
-            is_single: self.drift.dtype() == DType::F32,
-            from_reference: column(What::FromReference),
-            entropies: column(What::Entropies),
+        let mut diagnostics = match self.drift.dtype() {
+            DType::F64 => TokenNumbers::<f64>::new(mask, seq, &floats).diagnostics(self.ratios.as_ref(), f64::exp),
+            // More digits of a ratio would say nothing.
+            _ => TokenNumbers::<f32>::new(mask, seq, &floats).diagnostics(self.ratios.as_ref(), f32::exp),
         };
-        let mut diagnostics = tokens.diagnostics(self.ratios.as_ref());
         for term in &self.terms {
             diagnostics.means.add(&format!("loss/{}", term.name), numbers(next())[0], numbers(next())[0]);
         }
+        if self.ratios.is_some() {
+            diagnostics.means.add("policy/clamped", numbers(next())[0], numbers(next())[0]);
+        }
         diagnostics
-    }
-}
-
-/// Marks that were read from the device.
-fn bits(data: TensorData) -> Vec<bool> {
-    match data.as_slice::<bool>() {
-        Ok(bits) => bits.to_vec(),
-        Err(_) => data.convert::<bool>().try_into_vec().expect("converted to bool"),
     }
 }
 
@@ -203,7 +211,8 @@ pub struct Diagnostics {
     /// `log π_old − log π`), `policy/approx_kl_k3` (of `ρ − 1 − log ρ`), `policy/entropy` where entropies are known, and with
     /// a reference `kl/token` (of `log π − log π_ref`). Over rows with a token: `kl/sequence` (its sum), `tokens`. Over all
     /// rows: `frac_empty_rows`. `policy/clip_low`, `policy/clip_high` and `policy/clip_dual` are shares of tokens, or of rows
-    /// where the ratio is one of rows. Terms of the loss, before their weights: `loss/policy`, `loss/entropy`, …
+    /// where the ratio is one of rows; `policy/clamped` is the share of tokens whose log-ratio is at the bound of its
+    /// exponent, where a ratio has no gradient. Terms of the loss, before their weights: `loss/policy`, `loss/entropy`, …
     pub means: Means,
     /// The largest ratio of a token to the old policy, 0 without a token.
     pub ratio_max: f64,
@@ -238,54 +247,85 @@ impl Diagnostics {
     }
 }
 
-/// Numbers of tokens on the host, row by row.
-struct TokenNumbers<'a> {
+/// Numbers of tokens on the host, row by row, in the dtype they came in.
+struct TokenNumbers<'a, T> {
     mask: &'a [bool],
-    /// Whether the numbers came in f32, so that more digits of a ratio would say nothing.
-    is_single: bool,
     seq: usize,
-    drift: &'a [f64],
-    advantages: &'a [f64],
-    log_ratios: Option<&'a [f64]>,
-    from_reference: Option<&'a [f64]>,
-    entropies: Option<&'a [f64]>,
+    drift: &'a [T],
+    advantages: &'a [T],
+    /// Those of the tokens themselves are their drift.
+    log_ratios: Option<&'a [T]>,
+    from_reference: Option<&'a [T]>,
+    entropies: Option<&'a [T]>,
 }
 
-impl TokenNumbers<'_> {
-    fn diagnostics(&self, ratios: Option<&Ratios>) -> Diagnostics {
+impl<'a, T: Element + Into<f64>> TokenNumbers<'a, T> {
+    fn new(mask: &'a [bool], seq: usize, floats: &'a [(What, TensorData)]) -> Self {
+        let column = |what| {
+            let (_, data) = floats.iter().find(|(known, _)| *known == what)?;
+            Some(data.as_slice().expect("a batch has one dtype"))
+        };
+        Self {
+            mask,
+            seq,
+            drift: column(What::Drift).expect("always read"),
+            advantages: column(What::Advantages).expect("always read"),
+            log_ratios: column(What::LogRatios),
+            from_reference: column(What::FromReference),
+            entropies: column(What::Entropies),
+        }
+    }
+
+    fn diagnostics(&self, ratios: Option<&Ratios>, exp: fn(T) -> T) -> Diagnostics {
         let (mut ratio, mut k3, mut drift, mut advantage, mut square) = (0.0, 0.0, 0.0, 0.0, 0.0);
         let (mut ratio_min, mut ratio_max) = (f64::INFINITY, 0.0f64);
         let (mut entropy, mut kl) = (0.0, 0.0);
         let (mut tokens, mut rows) = (0.0, 0.0);
-        let mut clips = [0.0; 3];
-        let mut clip_count = 0.0;
+        let mut clips = [0; 3];
+        let mut clip_count = 0;
         let num_rows = self.mask.len() / self.seq.max(1);
+        let [mut drifts, mut owns, mut advantages, mut shared]: [Vec<f64>; 4] = Default::default();
         for row in 0..num_rows {
-            let mut first = true;
-            for at in (row * self.seq..(row + 1) * self.seq).filter(|at| self.mask[*at]) {
-                tokens += 1.0;
-                rows += f64::from(u8::from(first));
-                let own = if self.is_single { f64::from((self.drift[at] as f32).exp()) } else { self.drift[at].exp() };
-                ratio += own;
-                ratio_min = ratio_min.min(own);
-                ratio_max = ratio_max.max(own);
-                // Good to the rounding of a ratio, which is enough for a number that is looked at.
-                k3 += own - 1.0 - self.drift[at];
-                drift -= self.drift[at];
-                advantage += self.advantages[at];
-                square += self.advantages[at] * self.advantages[at];
-                entropy += self.entropies.map_or(0.0, |entropies| entropies[at]);
-                kl += self.from_reference.map_or(0.0, |kl| kl[at]);
-                if let (Some(ratios), Some(log_ratios)) = (ratios, self.log_ratios)
-                    && (first || !ratios.level.is_shared())
-                {
-                    clip_count += 1.0;
-                    if let Some(clipped) = ratios.surrogate.clipped(log_ratios[at], self.advantages[at]) {
-                        clips[clipped as usize] += 1.0;
-                    }
+            let mut at = row * self.seq;
+            [&mut drifts, &mut owns, &mut advantages, &mut shared].into_iter().for_each(Vec::clear);
+            // Run by run: whole slices are faster than single tokens, and most rows have one.
+            for run in self.mask[at..at + self.seq].chunk_by(|left, right| left == right) {
+                let range = at..at + run.len();
+                at = range.end;
+                if !run[0] {
+                    continue;
                 }
-                first = false;
+                let numbers = |column: &'a [T]| column[range.clone()].iter().copied();
+                let sum = |column: Option<&'a [T]>| -> f64 {
+                    column.map_or(0.0, |column| numbers(column).map(Into::into).sum())
+                };
+                drifts.extend(numbers(self.drift).map(Into::into));
+                owns.extend(numbers(self.drift).map(|drift| exp(drift).into()));
+                advantages.extend(numbers(self.advantages).map(Into::into));
+                // One is enough: the row has it in common.
+                shared.extend(self.log_ratios.and_then(|column| numbers(column).next()).map(Into::into));
+                entropy += sum(self.entropies);
+                kl += sum(self.from_reference);
             }
+            tokens += drifts.len() as f64;
+            rows += f64::from(u8::from(!drifts.is_empty()));
+            for ((own, token_drift), token_advantage) in owns.iter().zip(&drifts).zip(&advantages) {
+                ratio += own;
+                // Not `min` and `max`, whose care for NaN takes half of the time here: no comparison with it holds.
+                ratio_min = if *own < ratio_min { *own } else { ratio_min };
+                ratio_max = if *own > ratio_max { *own } else { ratio_max };
+                // Good to the rounding of a ratio, which is enough for a number that is looked at.
+                k3 += own - 1.0 - token_drift;
+                drift -= token_drift;
+                advantage += token_advantage;
+                square += token_advantage * token_advantage;
+            }
+            let Some(Ratios { surrogate, .. }) = ratios else { continue };
+            // A ratio that the row has in common counts once.
+            let log_ratios = if self.log_ratios.is_some() { &shared[..shared.len().min(1)] } else { &drifts };
+            clip_count += log_ratios.len();
+            let clipped = surrogate.count_clipped(log_ratios, &advantages);
+            clips.iter_mut().zip(clipped).for_each(|(clips, clipped)| *clips += clipped);
         }
         let mut means = Means::default();
         means.add("policy/ratio", ratio, tokens);
@@ -303,10 +343,8 @@ impl TokenNumbers<'_> {
             means.add("kl/sequence", kl, rows);
         }
         if ratios.is_some() {
-            for (name, clipped) in
-                [Clipped::Low, Clipped::High, Clipped::Dual].into_iter().map(|clip| (clip.name(), clips[clip as usize]))
-            {
-                means.add(name, clipped, clip_count);
+            for clip in [Clipped::Low, Clipped::High, Clipped::Dual] {
+                means.add(clip.name(), clips[clip as usize] as f64, clip_count as f64);
             }
         }
         Diagnostics { means, ratio_max, ratio_min: if tokens > 0.0 { ratio_min } else { 0.0 } }

@@ -1,6 +1,7 @@
 //! Pairwise RL: policy gradients from a judge that compares two responses.
 //!
-//! **Paper:** A Unified Pairwise Framework for RLHF: Bridging Generative Reward Modeling and Policy Optimization (2025).
+//! **Paper:** A Unified Pairwise Framework for RLHF: Bridging Generative Reward Modeling and Policy Optimization (2025),
+//! 2504.04950.
 //! **Status:** abstract; the form of the loss is ours.
 //! **Use when:** a judge says which of two responses is better and no score of one is worth anything.
 //! **Checked by:** hand-worked values, its parts, laws of methods.
@@ -62,6 +63,7 @@ pub fn pair_rewards(shown_first: f64, shown_second: f64) -> Result<[f64; 2]> {
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "A Unified Pairwise Framework for RLHF")]
+#[doc(alias = "2504.04950")]
 #[derive(Config, Debug, PartialEq)]
 pub struct PairwiseRlConfig {
     /// ε below 1, in `[0, 1]`. 0.2: PPO's.

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use accordant_ops::{
     EmptyRows, Reduced, check_domain,
+    groups::Groups,
+    item_metrics::numbers,
     kl::{KlEstimator, KlGradient, KlOptions, importance_corrected, kl_per_token},
-    reduce::{Aggregation, reduce_tokens},
+    masked::row_counts,
+    reduce::{Aggregation, reduce_rows, reduce_tokens},
     stable::LOG_RATIO_CLAMP,
 };
 use burn::{
     config::Config,
-    tensor::{Bool, Tensor},
+    tensor::{Bool, DType, Device, Tensor},
 };
 
 use super::{
@@ -237,7 +240,7 @@ impl PolicyGradient {
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         let by_tokens = !matches!(self.config.aggregation, Aggregation::SequenceMean);
-        if self.config.ratio.is_shared() && self.config.ratio != RatioLevel::SequenceToken && by_tokens {
+        if matches!(self.config.ratio, RatioLevel::Sequence | RatioLevel::SequenceSum) && by_tokens {
             warnings.push("a ratio of whole responses, aggregated by tokens, weighs responses by their length");
         }
         if self.surrogate.is_of_rows() && by_tokens {
@@ -246,13 +249,51 @@ impl PolicyGradient {
         warnings
     }
 
+    /// Refuses rewards that are multiplied by what their prompt is worth ([`rlev`](crate::reward_shaping::rlev), weights of
+    /// a curriculum) where the estimator divides by the deviation of each group: whatever a prompt's factor is, it cancels.
+    /// To be asked before training on such rewards, which nobody can tell from others.
+    ///
+    /// It makes advantages of two prompts, on `device`, of which one has rewards four times the other's.
+    ///
+    /// # Errors
+    /// [`Error::Combination`] where the factor is lost.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_objectives::rollout::{dr_grpo::DrGrpoConfig, grpo::GrpoConfig};
+    /// use burn::tensor::Device;
+    /// assert!(GrpoConfig::new().init()?.check_prompt_weights(&Device::flex()).is_err());
+    /// assert!(DrGrpoConfig::new(512).init()?.check_prompt_weights(&Device::flex()).is_ok());
+    /// # Ok::<(), accordant_objectives::Error>(())
+    /// ```
+    pub fn check_prompt_weights(&self, device: &Device) -> Result<()> {
+        let rows = |values: [f32; 4]| Tensor::<1>::from_floats(values, device);
+        let tokens = |value: f32| Tensor::<2>::full([4, 1], value, (device, DType::F32));
+        let mask = Tensor::full([4, 1], true, device);
+        let mut batch = RewardBatch::new(rows([1.0, 0.0, 4.0, 0.0]), Groups::new(&[0, 0, 1, 1]), mask)?
+            .with_logps(tokens(0.0), tokens(0.0))?
+            .with_values(tokens(0.0))?
+            .with_sum_sq_probs(tokens(1.0))?;
+        for column in self.estimator.columns() {
+            batch = batch.with_column(column, rows([0.0; 4]))?;
+        }
+        let advantages = numbers(self.estimator.estimate(&batch)?.advantages.into_data());
+        let spread = |first: usize| (advantages[first] - advantages[first + 1]).abs();
+        if spread(2) > 2.0 * spread(0) {
+            return Ok(());
+        }
+        let reason = "the estimator divides by the deviation of each group, and a factor of all its rewards cancels; \
+                      take one that divides by the batch's, or by none";
+        Err(Error::Combination { what: "rewards weighed by prompt", reason })
+    }
+
     /// Tokens that are learned from: those of enough entropy, if so configured.
     fn learned(&self, batch: &RolloutBatch) -> Result<Tensor<2, Bool>> {
         let Some(min) = self.config.entropy.min_entropy else { return Ok(batch.mask()) };
         Ok(batch.mask().bool_and(batch.entropies(self.name)?.detach().greater_equal_scalar(min)))
     }
 
-    /// The loss of each token, `[rows, seq]`, and the log-ratios it is made of.
+    /// The loss of each token, `[rows, seq]`, 0 behind the mask, and the log-ratios it is made of.
     fn token_losses(&self, batch: &RolloutBatch, learned: Tensor<2, Bool>) -> Result<(Tensor<2>, Tensor<2>)> {
         let log_ratios = self.config.ratio.log_ratios(batch, self.config.log_ratio_clamp, self.name)?;
         let tokens = Tokens::new(batch, log_ratios.clone(), learned.clone());
@@ -276,14 +317,16 @@ impl PolicyGradient {
         Ok((losses.mask_fill(batch.mask().bool_not(), 0.0), log_ratios))
     }
 
-    /// All losses by name, with their weights.
+    /// All losses by name, with their weights, of token losses that are 0 behind the mask.
     fn terms(
         &self,
         batch: &RolloutBatch,
         losses: Tensor<2>,
         learned: Tensor<2, Bool>,
     ) -> Result<Vec<(&'static str, f64, Reduced)>> {
-        let policy = reduce_tokens(losses, batch.mask(), self.config.aggregation, self.config.empty_rows)?;
+        let counts = row_counts(batch.mask(), losses.dtype());
+        let sums = losses.sum_dim(1).squeeze_dim(1);
+        let policy = reduce_rows(sums, counts, self.config.aggregation, self.config.empty_rows)?;
         let mut terms = vec![("policy", 1.0, policy)];
         let mean = |values, mask| reduce_tokens(values, mask, Aggregation::TokenMean, EmptyRows::Skip);
         if self.config.entropy.entropy_coef != 0.0 {
@@ -349,7 +392,9 @@ impl RolloutObjective for PolicyGradient {
         let learned = self.learned(batch)?;
         let (losses, log_ratios) = self.token_losses(batch, learned.clone())?;
         let terms = self.terms(batch, losses.clone(), learned)?;
-        RolloutOutput::new(batch, losses, terms)?.with_ratios(log_ratios, self.config.ratio, self.surrogate.clone())
+        let PolicyGradientConfig { ratio, log_ratio_clamp, .. } = self.config;
+        let output = RolloutOutput::new(batch, losses, terms)?;
+        output.with_ratios(log_ratios, ratio, log_ratio_clamp, self.surrogate.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Importance ratios: of tokens, of whole responses, of groups.
 
-use accordant_ops::{TokenLogps, stable::clamp_exponent};
+use accordant_ops::{SequenceLogps, masked::row_counts, stable::clamp_exponent};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,13 @@ impl RatioLevel {
         self != Self::Token
     }
 
+    /// Between which log-ratios are exponentiated, of [`RatioLevel::log_ratios`]; infinite without a bound.
+    pub(super) fn bounds(self, log_ratio_clamp: Option<f64>) -> [f64; 2] {
+        let clamp = log_ratio_clamp.unwrap_or(f64::INFINITY);
+        let high = if self == Self::SequenceToken { clamp.min(TOKEN_FORM_CLAMP) } else { clamp };
+        [-clamp, high]
+    }
+
     /// Log-ratios of the policy to the old policy, `[rows, seq]`, with gradient; one of a row stands at each of its
     /// tokens. Clamped to ±`log_ratio_clamp`.
     ///
@@ -46,7 +53,11 @@ impl RatioLevel {
         let clamp = |ratios: Tensor<1>| -> Result<Tensor<2>> {
             RolloutBatch::per_token(clamp_exponent(ratios, log_ratio_clamp)?, batch.mask())
         };
-        let sequence = || -> Result<_> { Ok(TokenLogps::new(tokens.clone(), batch.mask())?.sequence()) };
+        // What lies behind the mask is 0 and adds nothing.
+        let sequence = || {
+            let counts = row_counts(batch.mask(), tokens.dtype());
+            SequenceLogps::new(tokens.clone().sum_dim(1).squeeze_dim(1), counts)
+        };
         Ok(match self {
             Self::Token => clamp_exponent(tokens, log_ratio_clamp)?,
             Self::Sequence => clamp(sequence()?.mean)?,
@@ -67,7 +78,7 @@ impl RatioLevel {
 
 #[cfg(test)]
 mod tests {
-    use accordant_ops::groups::Groups;
+    use accordant_ops::{TokenLogps, groups::Groups};
 
     use super::*;
     use crate::rollout::tests::{close, host, mask, matrix};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{KlPlacement, Method, PolicyGradient, PolicyGradientConfig, RatioLevel, surrogate::clip::ClipConfig};
 use crate::{Result, advantage::leave_one_out::LeaveOneOutConfig};
+
 /// What RLOO's ratio is taken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RlooRatio {

@@ -38,8 +38,8 @@ pub struct RolloutTokens {
 ///
 /// Of `tokens`, `old`, `behavior` and `entropies` are what [`RolloutBatch`] knows by these names, `values` (what the critic
 /// said when the rollouts were made) and `sum_sq_probs` what [`RewardBatch`] does, and `critic` is what the critic says now,
-/// for objectives that train it. Of `columns`, `rewards`
-/// are the rewards, NaN where one is missing; the objective's own columns go by their names, and others are left out.
+/// for objectives that train it. Of `columns`, `rewards` are the rewards and `more_rewards` others beside them, where there
+/// are two, NaN where one is missing; the objective's own columns go by their names, and others are left out.
 /// `parts`: the rows of each micro-batch, every row in one of them; none takes the step at once.
 ///
 /// # Shapes
@@ -173,7 +173,14 @@ impl Step<'_> {
         let rewards = rewards.ok_or(Error::MissingColumn { method: objective.name(), name: "rewards", meaning })?;
         check_shape("rewards", &[self.rows()], &rewards.dims())?;
         let old = self.tokens("old").unwrap_or_else(|| self.policy.clone());
-        let mut batch = RewardBatch::new(rewards, Groups::new(self.groups), self.mask.clone())?;
+        let mut rewards = vec![rewards];
+        if let Some(more) = self.columns.get("more_rewards") {
+            check_shape("more_rewards", &[self.rows()], &more.dims())?;
+            rewards.push(more.clone());
+        }
+        let weights = vec![1.0; rewards.len()];
+        let (rewards, groups) = (Tensor::stack(rewards, 1), Groups::new(self.groups));
+        let mut batch = RewardBatch::with_rewards(rewards, weights, groups, self.mask.clone())?;
         batch = batch.with_logps(old, self.reference.clone())?;
         if let Some(values) = self.tokens("values") {
             batch = batch.with_values(values)?;
@@ -329,7 +336,9 @@ mod tests {
             run(&BTreeMap::new()),
             "`grpo` needs `rewards` (the reward of each response), and the batch has none"
         );
-        let two = BTreeMap::from([("rewards", Tensor::zeros([2], &Device::flex()))]);
-        assert_eq!(run(&two), "`rewards`: expected shape [1], got [2]");
+        let zeros = |len: usize| Tensor::zeros([len], &Device::flex());
+        assert_eq!(run(&BTreeMap::from([("rewards", zeros(2))])), "`rewards`: expected shape [1], got [2]");
+        let more = BTreeMap::from([("rewards", zeros(1)), ("more_rewards", zeros(2))]);
+        assert_eq!(run(&more), "`more_rewards`: expected shape [1], got [2]");
     }
 }

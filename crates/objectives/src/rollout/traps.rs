@@ -12,14 +12,40 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use super::{
     Correction, KlPlacement, MismatchLevel, OutOfBounds, PolicyGradient, PolicyGradientConfig, RatioLevel,
     RolloutBatch, RolloutObjective, Sampling,
+    bnpo::BnpoConfig,
+    canon::CanonConfig,
+    cispo::CispoConfig,
+    dapo::DapoConfig,
+    dr_grpo::DrGrpoConfig,
+    gmpo::GmpoConfig,
+    gpg::GpgConfig,
     grpo::GrpoConfig,
+    gspo::GspoConfig,
+    gspo_token::GspoTokenConfig,
+    lite_ppo::LitePpoConfig,
+    luspo::LuspoConfig,
+    opo::OpoConfig,
+    p3o::{P3oClip, P3oConfig},
+    pairwise_rl::PairwiseRlConfig,
+    ppo::PpoConfig,
+    pvpo::PvpoConfig,
+    reinforce::ReinforceConfig,
+    reinforce_pp::ReinforcePpConfig,
+    remax::ReMaxConfig,
+    rloo::RlooConfig,
+    sapo::SapoConfig,
     surrogate::clip::{ClipConfig, clip_losses},
     tests::{close, device, host, loss_and_grad, mask, matrix},
+    tree_opo::TreeOpoConfig,
+    trust_region::TrustRegionConfig,
+    vapo::VapoConfig,
+    vespo::VespoConfig,
 };
 use crate::advantage::{
     Estimator, RewardBatch,
     gae::{GaeConfig, GaeInput, gae},
     group_normalized::{GroupNormalizedConfig, Scale, Singleton},
+    reinforce_pp::Form,
     token_rewards::{TokenRewardConfig, TokenRewardInput, token_rewards},
 };
 
@@ -171,6 +197,44 @@ fn what_a_prompt_is_worth_disappears_when_groups_are_scaled() {
     let with = |scale, batch| advantages(GroupNormalizedConfig::new().with_eps(0.0).with_scale(scale), batch);
     close(&with(Scale::Group, &weighed), &with(Scale::Group, &plain), 1e-15);
     close(&with(Scale::None, &weighed), &[0.5, -0.5, 2.5, -2.5], 1e-15);
+    // Whoever asks is told, of every preset.
+    let lost = |preset: crate::Result<PolicyGradient>| preset.unwrap().check_prompt_weights(&device()).is_err();
+    let scaled = [
+        BnpoConfig::new().init(),
+        CispoConfig::new().init(),
+        DapoConfig::new().init(),
+        GmpoConfig::new().init(),
+        GrpoConfig::new().init(),
+        GspoConfig::new().init(),
+        GspoTokenConfig::new().init(),
+        LuspoConfig::new().init(),
+        PvpoConfig::new().with_scale_by_std(true).init(),
+        SapoConfig::new().init(),
+        TreeOpoConfig::new().init(),
+        TrustRegionConfig::new().init(),
+        VespoConfig::new().init(),
+    ];
+    assert_eq!(scaled.map(lost), [true; 13]);
+    let kept = [
+        CanonConfig::new(8).init(),
+        DrGrpoConfig::new(8).init(),
+        GpgConfig::new().init(),
+        LitePpoConfig::new().init(),
+        OpoConfig::new().init(),
+        P3oConfig::new().init(),
+        PairwiseRlConfig::new().init(),
+        PpoConfig::new().init(),
+        PvpoConfig::new().init(),
+        ReMaxConfig::new().init(),
+        ReinforceConfig::new().init(),
+        ReinforcePpConfig::new().init(),
+        ReinforcePpConfig::new().with_form(Form::Baseline).init(),
+        RlooConfig::new().init(),
+        VapoConfig::new().init(),
+    ];
+    assert_eq!(kept.map(lost), [false; 15]);
+    let error = GrpoConfig::new().init().unwrap().check_prompt_weights(&device()).unwrap_err().to_string();
+    assert!(error.starts_with("rewards weighed by prompt: the estimator divides by the deviation of each group, and"));
 }
 
 #[test]
@@ -268,6 +332,29 @@ fn a_bad_token_that_has_become_likely_costs_without_bound_unless_it_is_clipped_t
 }
 
 #[test]
+fn a_bad_token_that_is_too_likely_to_be_unlearned_is_counted() {
+    // Log-ratios 25, 0.1 and −30, all of them costs: nothing clips the first, and its gradient is gone.
+    let batch = |policy| {
+        let old = matrix([[-26.0, -1.1], [-1.0, f64::NAN]]);
+        rollouts(policy, mask([[true, true], [true, false]]), matrix([[-1.0; 2], [-1.0; 2]])).with_old(old).unwrap()
+    };
+    let policy = || matrix([[-1.0, -1.0], [-31.0, f64::NAN]]);
+    let clamped = |ratio, clamp| {
+        let objective = grid(PolicyGradientConfig::new(ratio, Aggregation::TokenMean).with_log_ratio_clamp(clamp));
+        let (_, grad) = loss_and_grad(&objective, batch, policy());
+        let means = objective.forward(&batch(policy())).unwrap().diagnostics().means;
+        (means.mean("policy/clamped").unwrap(), grad[0] != 0.0)
+    };
+    assert_eq!(clamped(RatioLevel::Token, Some(20.0)), (2.0 / 3.0, false));
+    assert_eq!(clamped(RatioLevel::Token, Some(26.0)), (1.0 / 3.0, true));
+    assert_eq!(clamped(RatioLevel::Token, None), (0.0, true));
+    // The mean of the first row is 12.55: too much for the form of tokens, whose bound above is 10.
+    assert_eq!(clamped(RatioLevel::Sequence, Some(20.0)), (1.0 / 3.0, true));
+    assert_eq!(clamped(RatioLevel::SequenceToken, Some(20.0)), (1.0, false));
+    assert_eq!(clamped(RatioLevel::SequenceToken, None), (2.0 / 3.0, false));
+}
+
+#[test]
 fn a_ratio_of_responses_under_a_sum_over_tokens_is_warned_about() {
     let warned = |ratio, aggregation| !grid(PolicyGradientConfig::new(ratio, aggregation)).warnings().is_empty();
     for aggregation in [Aggregation::TokenMean, Aggregation::SequenceSum, Aggregation::ConstantLength(8)] {
@@ -275,6 +362,14 @@ fn a_ratio_of_responses_under_a_sum_over_tokens_is_warned_about() {
         assert!(!warned(RatioLevel::Token, aggregation), "{aggregation:?}");
     }
     assert!(!warned(RatioLevel::Sequence, Aggregation::SequenceMean));
+    // Of the presets, one is meant to weigh responses by their length; a joint clip weighs groups.
+    let presets = [
+        LuspoConfig::new().init(),
+        P3oConfig::new().init(),
+        P3oConfig::new().with_clip(P3oClip::SeparateTokens).init(),
+        P3oConfig::new().with_clip(P3oClip::Joint).init(),
+    ];
+    assert_eq!(presets.map(|preset| preset.unwrap().warnings().len()), [1, 0, 0, 0]);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! **Paper:** Tree-OPO: Off-policy Monte Carlo Tree-Guided Advantage Optimization for Multistep Reasoning (2025),
 //! 2509.09284.
-//! **Use when:** responses to a prompt go on from prefixes of a tree that a search has left.
-//! **Checked by:** hand-worked values and gradients, its parts, laws of its estimator.
-//! **Deviations:** see [`advantage::tree_opo`].
+//! **Use when:** a tree search has left prefixes of answers to a prompt, and each response continues one of them.
+//! **Checked by:** hand-worked values and gradients, its parts, laws of methods.
+//! **Deviations:** the paper's projection of advantages onto the order of the tree is left out; see
+//! [`advantage::tree_opo`].
 
 use accordant_ops::reduce::Aggregation;
 use burn::config::Config;
@@ -21,6 +22,8 @@ use crate::{
 /// mean over responses of mean over tokens of  max(−A ρ, −A clip(ρ, 1 − ε, 1 + ε)) + β k3
 /// A = r − α V(prefix), centered and scaled over the group
 /// ```
+///
+/// The mask has the tokens of the response alone, not those of the prefix that it continues.
 ///
 /// # Example
 /// One response of two tokens, of which the first has become e^0.5 times as likely:

@@ -1,6 +1,7 @@
 //! Variational Sequence-Level Soft Policy Optimization (VESPO).
 //!
-//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026).
+//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026),
+//! 2602.10693.
 //! **Use when:** rollouts are stale or come from a sampler that differs from the trainer.
 //! **Checked by:** hand-worked values and gradients, its parts, laws of methods.
 //! **Deviations:** none.
@@ -32,18 +33,19 @@ use crate::{Result, advantage::group_normalized::GroupNormalizedConfig};
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
 #[doc(alias = "Variational Sequence-Level Soft Policy Optimization")]
+#[doc(alias = "2602.10693")]
 #[derive(Config, Debug, PartialEq)]
 pub struct VespoConfig {
-    /// How fast gains fade for small weights, finite and ≥ 0. 2: TRL's.
+    /// How fast gains fade for small weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub k_positive: f64,
-    /// How fast gains fade for large weights, finite and ≥ 0. 3: TRL's.
+    /// How fast gains fade for large weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub lambda_positive: f64,
-    /// How fast costs fade for small weights, finite and ≥ 0. 3: TRL's.
+    /// How fast costs fade for small weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub k_negative: f64,
-    /// How fast costs fade for large weights, finite and ≥ 0. 2: TRL's.
+    /// How fast costs fade for large weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub lambda_negative: f64,
 }

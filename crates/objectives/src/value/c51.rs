@@ -4,16 +4,19 @@
 //! **Use when:** a critic is to predict the whole distribution of a return with known bounds; the return of a single state
 //! (a bandit's) is learned from [`C51::two_hot`] targets.
 //! **Checked by:** values by hand, preserved means, finite differences.
-//! **Deviations:** none. The projection is written as a sum of hat functions, which is the paper's rule without its special
-//! case for returns that are atoms themselves.
+//! **Deviations:** none. The projection ([`Support`]) is written as a sum of hat functions, which is the paper's rule without
+//! its special case for returns that are atoms themselves.
 
-use accordant_ops::{check_domain, check_shape, stable::log_sum_exp};
+use accordant_ops::{
+    check_shape,
+    distribution::categorical::{Support, cross_entropies},
+};
 use burn::{
     config::Config,
-    tensor::{Bool, Tensor, TensorData},
+    tensor::{Bool, Tensor},
 };
 
-use super::{kept_rows, wide, widened};
+use super::{kept_rows, wide};
 use crate::Result;
 
 /// Cross-entropies between target distributions and those of a critic's logits, in nats.
@@ -50,18 +53,8 @@ pub fn categorical_losses(logits: Tensor<3>, targets: Tensor<3>, mask: Tensor<2,
     check_shape("targets", &logits.dims(), &targets.dims())?;
     check_shape("mask", &[batch, seq], &mask.dims())?;
     let dtype = wide(logits.dtype());
-    let targets = kept_rows(targets.detach(), &mask, dtype);
-    let log_probs = log_probs(kept_rows(logits, &mask, dtype));
-    // 0 · −∞ is NaN.
-    let log_probs = log_probs.mask_fill(targets.clone().equal_scalar(0.0), 0.0);
-    Ok(-(targets * log_probs).sum_dim(2).squeeze_dim::<2>(2))
-}
-
-fn log_probs(logits: Tensor<3>) -> Tensor<3> {
-    if logits.shape().num_elements() == 0 {
-        return logits; // not every backend has a maximum of nothing
-    }
-    logits.clone() - log_sum_exp(logits, 2)
+    let targets = kept_rows(targets, &mask, dtype);
+    Ok(cross_entropies(kept_rows(logits, &mask, dtype), targets)?.squeeze_dim(2))
 }
 
 /// Configuration of [`C51`].
@@ -82,35 +75,23 @@ impl C51Config {
     /// # Errors
     /// A domain error naming the field.
     pub fn init(&self) -> Result<C51> {
-        check_domain(self.v_min.is_finite(), "v_min", "finite", self.v_min)?;
-        let width = self.v_max - self.v_min;
-        check_domain(width.is_finite() && width > 0.0, "v_max", "finite and > v_min", self.v_max)?;
-        check_domain(self.num_atoms >= 2, "num_atoms", ">= 2", self.num_atoms as f64)?;
-        Ok(C51 { config: self.clone() })
+        Ok(C51 { support: Support::new(self.v_min, self.v_max, self.num_atoms)? })
     }
 }
 
-/// A distribution of returns over equidistant atoms `z_i = v_min + i Δ`, with `Δ = (v_max − v_min)/(num_atoms − 1)`.
+/// A distribution of returns over the equidistant atoms of a [`Support`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct C51 {
-    config: C51Config,
+    support: Support,
 }
 
 impl C51 {
     /// The atoms, from `v_min` to `v_max`.
     pub fn atoms(&self) -> Vec<f64> {
-        (0..self.config.num_atoms).map(|i| self.config.v_min + i as f64 * self.spacing()).collect()
+        self.support.atoms()
     }
 
-    fn spacing(&self) -> f64 {
-        (self.config.v_max - self.config.v_min) / (self.config.num_atoms - 1) as f64
-    }
-
-    /// The distributions of sure returns: all mass at the two atoms around each, in the proportion that keeps the mean.
-    ///
-    /// ```text
-    /// m_i = max(0, 1 − |clip(x, v_min, v_max) − z_i|/Δ)
-    /// ```
+    /// The distributions of sure returns: [`Support::two_hot`].
     ///
     /// # Shapes
     /// `returns`: `[batch, seq]`; the result: `[batch, seq, atoms]`, in f64 for f64 and f32 otherwise, detached. A NaN
@@ -127,20 +108,11 @@ impl C51 {
     /// ```
     #[doc(alias = "two-hot")]
     pub fn two_hot(&self, returns: Tensor<2>) -> Tensor<3> {
-        let C51Config { v_min, v_max, num_atoms } = self.config;
-        let returns = widened(returns.detach());
-        let like = (&returns.device(), returns.dtype());
-        let numbers = (0..num_atoms).map(|i| i as f64).collect::<Vec<_>>();
-        let numbers = Tensor::<3>::from_data(TensorData::new(numbers, [1, 1, num_atoms]), like);
-        // In units of Δ, bounded once more after rounding.
-        let places = (returns.clamp(v_min, v_max) - v_min) * self.spacing().recip();
-        let places = places.clamp(0.0, (num_atoms - 1) as f64).unsqueeze_dim::<3>(2);
-        (-(places - numbers).abs() + 1.0).clamp_min(0.0)
+        self.support.two_hot(returns.unsqueeze_dim::<3>(2)).expect("the last dimension has length 1")
     }
 
     /// The distributions of `reward + discount · next`, projected onto the atoms; those of the reward alone where `done`.
-    ///
-    /// The mean is preserved unless the bounds cut something off. Next distributions of what is done may hold anything.
+    /// See [`Support::project`].
     ///
     /// # Shapes
     /// `rewards` and `done`: `[batch, seq]`; `next_probs`: `[batch, seq, atoms]`, ≥ 0 with sum 1. The result: the same, in
@@ -155,21 +127,9 @@ impl C51 {
         done: Tensor<2, Bool>,
         discount: f64,
     ) -> Result<Tensor<3>> {
-        let [batch, seq] = rewards.dims();
-        let shape = [batch, seq, self.config.num_atoms];
-        check_shape("next_probs", &shape, &next_probs.dims())?;
-        check_shape("done", &[batch, seq], &done.dims())?;
-        check_domain((0.0..=1.0).contains(&discount), "discount", "in [0, 1]", discount)?;
-        let last = self.two_hot(rewards.clone());
-        if batch * seq == 0 {
-            return Ok(last);
-        }
-        let rewards = widened(rewards.detach());
-        let next_probs = kept_rows(next_probs.detach(), &done.clone().bool_not(), wide(rewards.dtype()));
-        let onward = self.atoms().into_iter().enumerate().fold(last.zeros_like(), |sum, (j, atom)| {
-            sum + self.two_hot(rewards.clone() + discount * atom) * next_probs.clone().narrow(2, j, 1)
-        });
-        Ok(onward.mask_where(done.unsqueeze_dim::<3>(2).expand(shape), last))
+        check_shape("done", &rewards.dims(), &done.dims())?;
+        let (rewards, done) = (rewards.unsqueeze_dim::<3>(2), done.unsqueeze_dim::<3>(2));
+        Ok(self.support.project(rewards, next_probs, done, discount)?)
     }
 
     /// Means of the distributions of a critic's logits: the values. With a gradient.
@@ -180,13 +140,7 @@ impl C51 {
     /// # Errors
     /// A shape error naming `logits`.
     pub fn mean(&self, logits: Tensor<3>) -> Result<Tensor<2>> {
-        let [batch, seq, _] = logits.dims();
-        let num_atoms = self.config.num_atoms;
-        check_shape("logits", &[batch, seq, num_atoms], &logits.dims())?;
-        let logits = widened(logits);
-        let atoms = TensorData::new(self.atoms(), [1, 1, num_atoms]);
-        let atoms = Tensor::<3>::from_data(atoms, (&logits.device(), logits.dtype()));
-        Ok((log_probs(logits).exp() * atoms).sum_dim(2).squeeze_dim(2))
+        Ok(self.support.mean(logits)?.squeeze_dim(2))
     }
 
     /// Losses of a critic's logits against sure returns: [`categorical_losses`] with [`C51::two_hot`] targets.
@@ -198,7 +152,7 @@ impl C51 {
     /// A shape error naming `returns`, `logits` or `mask`.
     pub fn losses(&self, logits: Tensor<3>, returns: Tensor<2>, mask: Tensor<2, Bool>) -> Result<Tensor<2>> {
         let [batch, seq, _] = logits.dims();
-        check_shape("logits", &[batch, seq, self.config.num_atoms], &logits.dims())?;
+        check_shape("logits", &[batch, seq, self.support.num_atoms()], &logits.dims())?;
         check_shape("returns", &[batch, seq], &returns.dims())?;
         categorical_losses(logits, self.two_hot(returns), mask)
     }
@@ -228,46 +182,21 @@ mod tests {
     }
 
     #[test]
-    fn two_hot_targets_by_hand() {
-        let got = c51().two_hot(grid(&[[0.25, 2.0, -7.0, 9.0, 2.9]]));
+    fn positions_of_a_batch_are_projected_one_by_one() {
+        let got = c51().two_hot(grid(&[[0.25, -7.0], [2.9, 2.0]]));
         let expected = [
             [0.0, 0.75, 0.25, 0.0, 0.0],
-            [0.0, 0.0, 0.0, 1.0, 0.0],
             [1.0, 0.0, 0.0, 0.0, 0.0],
-            [0.0, 0.0, 0.0, 0.0, 1.0],
             [0.0, 0.0, 0.0, 0.1, 0.9],
+            [0.0, 0.0, 0.0, 1.0, 0.0],
         ];
         near(&flat(&got), expected.as_flattened(), 1e-15);
-        assert_eq!(c51().atoms(), [-1.0, 0.0, 1.0, 2.0, 3.0]);
-        let fine = C51Config::new(0.5, 1.5).with_num_atoms(3).init().unwrap();
-        assert_eq!(fine.atoms(), [0.5, 1.0, 1.5]);
-        near(&flat(&fine.two_hot(grid(&[[0.625, 1.25]]))), &[0.75, 0.25, 0.0, 0.0, 0.5, 0.5], 1e-15);
-        // 0.7 · (1 / (0.7 / 3)) is more than 3.
-        let odd = C51Config::new(0.0, 0.7).with_num_atoms(4).init().unwrap();
-        assert_eq!(flat(&odd.two_hot(grid(&[[0.7, 5.0]]))), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-        assert!(flat(&c51().two_hot(grid(&[[JUNK]])))[0].is_nan());
-    }
-
-    #[test]
-    fn projections_by_hand_keep_mass_and_mean() {
-        let next = [[0.1, 0.2, 0.4, 0.3, 0.0], [0.0, 0.5, 0.5, 0.0, 0.0], [JUNK; 5], [0.0, 0.0, 0.0, 0.0, 1.0]];
-        let rewards = grid(&[[0.25, 0.5, 1.25, 2.0]]);
-        let done = keep(&[[0, 0, 1, 0]]);
-        let got = c51().project(rewards.clone(), rows(&next), done.clone(), 0.5).unwrap();
-        let expected = [
-            // Atoms go to −0.25, 0.25, 0.75, 1.25, 1.75.
-            [0.025, 0.075 + 0.15 + 0.1, 0.05 + 0.3 + 0.225, 0.075, 0.0],
-            // 0 goes to 0.5 and 1 to 1, an atom.
-            [0.0, 0.25, 0.25 + 0.5, 0.0, 0.0],
-            [0.0, 0.0, 0.75, 0.25, 0.0],
-            // 3 goes to 3.5 and is cut off.
-            [0.0, 0.0, 0.0, 0.0, 1.0],
-        ];
+        assert_eq!((got.dims(), c51().atoms()), ([2, 2, 5], vec![-1.0, 0.0, 1.0, 2.0, 3.0]));
+        // Atoms go to −0.25, 0.25, 0.75, 1.25, 1.75; what is done may hold anything.
+        let next = rows(&[[0.1, 0.2, 0.4, 0.3, 0.0], [JUNK; 5]]);
+        let got = c51().project(grid(&[[0.25, 1.25]]), next, keep(&[[0, 1]]), 0.5).unwrap();
+        let expected = [[0.025, 0.325, 0.575, 0.075, 0.0], [0.0, 0.0, 0.75, 0.25, 0.0]];
         near(&flat(&got), expected.as_flattened(), 1e-15);
-        let mean: f64 = expected[0].iter().zip(c51().atoms()).map(|(p, z)| p * z).sum();
-        assert!((mean - (0.25 + 0.5 * (-0.1 + 0.4 + 0.6))).abs() < 1e-15);
-        let myopic = c51().project(rewards.clone(), rows(&[next[0]; 4]), keep(&[[0; 4]]), 0.0).unwrap();
-        near(&flat(&myopic), &flat(&c51().two_hot(rewards)), 1e-15);
     }
 
     #[test]

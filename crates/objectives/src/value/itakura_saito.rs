@@ -6,17 +6,11 @@
 //! **Deviations:** linear beyond `z` = 20, where the paper's loss overflows; the loss is divided by a² unless told not to,
 //! so that its size hardly depends on `a`.
 
-use accordant_ops::{check_domain, stable::expm1_minus_x};
-use burn::{
-    config::Config,
-    tensor::{Tensor, activation::relu},
-};
+use accordant_ops::{check_domain, distribution::risk::itakura_saito};
+use burn::{config::Config, tensor::Tensor};
 
 use super::{ValueBatch, ValueObjective, ValueOutput, wide};
 use crate::Result;
-
-/// Where the exponential is continued by its tangent. In f32, e^20 times an error of 1e4 is far from overflow.
-const Z_MAX: f64 = 20.0;
 
 /// Losses of predictions `V` against targets `T`, the batch's returns.
 ///
@@ -66,9 +60,7 @@ pub fn itakura_saito_losses(batch: &ValueBatch, config: &ItakuraSaitoConfig) -> 
         RiskScale::PerSquare => config.risk_coef.powi(2).recip(),
         RiskScale::One => 1.0,
     };
-    // Not `z − capped`: two slopes of e^20 would have to cancel, and leave 1e-7 of them.
-    let beyond = relu(z.clone() - Z_MAX) * Z_MAX.exp_m1();
-    ValueOutput::unclipped((expm1_minus_x(z.clamp_max(Z_MAX)) + beyond) * scale, batch)
+    ValueOutput::unclipped(itakura_saito(z) * scale, batch)
 }
 
 /// How many kept tokens of its row come before each kept token.

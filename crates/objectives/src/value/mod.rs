@@ -105,12 +105,6 @@ fn wide(dtype: DType) -> FloatDType {
     if dtype == DType::F64 { FloatDType::F64 } else { FloatDType::F32 }
 }
 
-/// `tensor` in that dtype.
-fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    let dtype = wide(tensor.dtype());
-    tensor.cast(dtype)
-}
-
 /// `tensor`, whose positions hold several numbers each, in the dtype and with 0 where `mask` is false.
 fn kept_rows(tensor: Tensor<3>, mask: &Tensor<2, Bool>, dtype: FloatDType) -> Tensor<3> {
     let (shape, tensor) = (tensor.shape(), tensor.cast(dtype));

@@ -6,24 +6,19 @@
 //! **Deviations:** Huber's loss is divided by κ, as in implicit quantile networks (2018, 1806.06923), so that κ → 0 is the
 //! pinball loss.
 
-use accordant_ops::{check_domain, check_shape, stable::huber};
+use accordant_ops::{
+    check_domain, check_shape,
+    distribution::quantile::{check_kappa, quantile_huber},
+};
 use burn::{
     config::Config,
     tensor::{Bool, Tensor, TensorData},
 };
 
-use super::{kept_rows, wide, widened};
+use super::{kept_rows, wide};
 use crate::Result;
 
-/// The probabilities that `num` quantiles stand for: the midpoints `τ_i = (i + ½)/num`.
-///
-/// # Example
-/// ```
-/// assert_eq!(accordant_objectives::value::quantile::taus(2), [0.25, 0.75]);
-/// ```
-pub fn taus(num: usize) -> Vec<f64> {
-    (0..num).map(|i| (i as f64 + 0.5) / num as f64).collect()
-}
+pub use accordant_ops::distribution::quantile::midpoints as taus;
 
 /// Losses of predicted quantiles `q` against samples `T` of what they are quantiles of.
 ///
@@ -68,34 +63,20 @@ pub fn quantile_losses(
     let ([batch, seq, n], [_, _, m]) = (quantiles.dims(), targets.dims());
     check_shape("targets", &[batch, seq, m], &targets.dims())?;
     check_shape("mask", &[batch, seq], &mask.dims())?;
-    check_kappa(kappa)?;
     for (name, num) in [("quantiles", n), ("targets", m)] {
         check_domain(num > 0, name, "at least one for each token", num as f64)?;
     }
     let dtype = wide(quantiles.dtype());
     let (quantiles, targets) = (kept_rows(quantiles, &mask, dtype), kept_rows(targets.detach(), &mask, dtype));
     let errors = targets.unsqueeze_dim::<4>(2) - quantiles.unsqueeze_dim::<4>(3);
-    let taus = TensorData::new(taus(n), [1, 1, n, 1]);
-    let taus = Tensor::<4>::from_data(taus, (&errors.device(), errors.dtype()));
-    let below = errors.clone().lower_scalar(0.0).cast(dtype);
-    let sizes = if kappa == 0.0 { errors.abs() } else { huber(errors, kappa)? * kappa.recip() };
-    let losses = (taus - below).abs() * sizes;
+    let taus = Tensor::<4>::from_data(TensorData::new(taus(n), [1, 1, n, 1]), (&errors.device(), errors.dtype()));
+    let losses = quantile_huber(errors, taus, kappa)?;
     Ok(losses.mean_dim(3).sum_dim(2).squeeze_dim::<3>(3).squeeze_dim(2))
-}
-
-fn check_kappa(kappa: f64) -> Result<()> {
-    Ok(check_domain(kappa.is_finite() && kappa >= 0.0, "kappa", "finite and >= 0", kappa)?)
 }
 
 /// Conditional value at risk: the mean of the worst share `alpha` of the distribution, with a gradient.
 ///
-/// ```text
-/// Σ_i w_i q_i,   w_i = |[i/n, (i+1)/n] ∩ [0, α]|/α
-/// ```
-///
-/// Each quantile stands for the mass 1/n around its probability. Where `alpha` is a multiple of 1/n this is the mean of the
-/// quantiles below it; otherwise, the next one counts in part. 1 gives the mean of the distribution. Quantiles are taken
-/// in the order of their probabilities, also where they cross.
+/// That of [`accordant_ops::distribution::quantile::cvar`], which says how it is computed.
 ///
 /// # Shapes
 /// `quantiles`: `[batch, seq, n]`; the result: `[batch, seq]`, in f64 for f64 and f32 otherwise. `alpha` lies in `(0, 1]`.
@@ -115,13 +96,8 @@ fn check_kappa(kappa: f64) -> Result<()> {
 #[doc(alias = "expected shortfall")]
 pub fn cvar(quantiles: Tensor<3>, alpha: f64) -> Result<Tensor<2>> {
     let [_, _, n] = quantiles.dims();
-    check_domain(alpha > 0.0 && alpha <= 1.0, "alpha", "in (0, 1]", alpha)?;
     check_domain(n > 0, "quantiles", "at least one for each token", n as f64)?;
-    let quantiles = widened(quantiles);
-    let kept = alpha * n as f64;
-    let weights = (0..n).map(|i| (kept - i as f64).clamp(0.0, 1.0) / kept).collect::<Vec<_>>();
-    let weights = Tensor::<3>::from_data(TensorData::new(weights, [1, 1, n]), (&quantiles.device(), quantiles.dtype()));
-    Ok((quantiles * weights).sum_dim(2).squeeze_dim(2))
+    Ok(accordant_ops::distribution::quantile::cvar(quantiles, alpha)?.squeeze_dim(2))
 }
 
 /// Configuration of [`Quantile`].

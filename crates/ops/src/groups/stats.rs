@@ -1,6 +1,6 @@
 //! What is known of each group.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
@@ -8,8 +8,12 @@ use crate::stable::wide;
 use crate::{Result, check_shape};
 
 /// Values this close together, relative to their mean, are equal: the rounding of f64 rewards that were summed in
-/// another order. Smaller than f32 can tell apart.
+/// another order.
 pub const CONSTANT_SPREAD: f64 = 1e-8;
+
+/// The same for f32 values, four units in the last place. With [`CONSTANT_SPREAD`], three rewards in tenths that sum to
+/// 2.3 in two ways, 2.4e-7 apart, would become ±0.1 in a group of two, and ±0.7 without an eps.
+const CONSTANT_SPREAD_F32: f64 = 4.0 * f32::EPSILON as f64;
 
 /// What the sum of squared deviations is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -154,7 +158,8 @@ impl GroupStats {
     }
 
     /// Whether the kept members of an item's group are all equal, `[n]`: the largest is less than
-    /// `1e-8 · max(1, abs(mean))` above the smallest. A group that keeps one member or none is constant.
+    /// `1e-8 · max(1, abs(mean))` above the smallest, `5e-7` in place of `1e-8` for f32 values. A group that keeps one
+    /// member or none is constant.
     #[doc(alias = "zero variance")]
     pub fn is_constant(&self) -> Tensor<1, Bool> {
         let constant = self.constant_rows().cast(wide(self.values.dtype()));
@@ -204,6 +209,7 @@ impl GroupStats {
     /// `[groups, 1]`
     fn constant_rows(&self) -> Tensor<2, Bool> {
         let spread = (self.max_rows() - self.min_rows()).detach();
-        spread.lower(self.mean_rows().detach().abs().clamp_min(1.0) * CONSTANT_SPREAD)
+        let rounding = if self.values.dtype() == DType::F64 { CONSTANT_SPREAD } else { CONSTANT_SPREAD_F32 };
+        spread.lower(self.mean_rows().detach().abs().clamp_min(1.0) * rounding)
     }
 }

@@ -102,6 +102,21 @@ fn equal_f32_rewards_have_exactly_no_variance() {
 }
 
 #[test]
+fn f32_rewards_that_were_summed_in_another_order_are_equal() {
+    let sums = [[0.3f32, 1.0, 1.0], [0.6, 0.8, 0.9]].map(|[a, b, c]| a + b + c);
+    assert!(sums[0] != sums[1], "{sums:?} are no example");
+    let constant = |values: &[f32]| {
+        let stats = Groups::new(&vec![0; values.len()]).stats(Tensor::from_floats(values, &Device::flex())).unwrap();
+        bools(stats.is_constant())[0]
+    };
+    assert!(constant(&sums));
+    // Four units in the last place of 1, and of the mean where that is larger.
+    assert!(constant(&[1.0, 1.0 + 3.0 * f32::EPSILON]) && !constant(&[1.0, 1.0 + 5.0 * f32::EPSILON]));
+    assert!(constant(&[-1024.0, -1024.0 - 3.0 / 8192.0]) && !constant(&[-1024.0, -1024.0 - 5.0 / 8192.0]));
+    assert!(constant(&[1e-8, 4e-7]) && !constant(&[1e-8, 6e-7]));
+}
+
+#[test]
 fn nothing_leaks_from_behind_the_mask() {
     let (nan, inf) = (f64::NAN, f64::INFINITY);
     let values = [1.0, nan, 3.0, inf, -inf, nan];

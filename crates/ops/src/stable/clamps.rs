@@ -1,7 +1,10 @@
 //! Bounds for what is exponentiated.
 
+use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor};
 
+use super::{in_f32, naive};
+use crate::backend::{has_pointwise, pointwise::PointwiseOps};
 use crate::{Result, check_domain};
 
 /// The usual bound of a log-ratio that is exponentiated, in nats: verl's. TRL has none, and f32 overflows at 88.
@@ -26,7 +29,10 @@ pub const LOG_RATIO_CLAMP: f64 = 20.0;
 pub fn clamp_exponent<const D: usize>(log_ratio: Tensor<D>, bound: Option<f64>) -> Result<Tensor<D>> {
     let Some(bound) = bound else { return Ok(log_ratio) };
     check_domain(bound.is_finite() && bound > 0.0, "bound", "finite and > 0", bound)?;
-    Ok(log_ratio.clamp(-bound, bound))
+    if !has_pointwise(&log_ratio.device()) {
+        return Ok(naive::clamp_exponent(log_ratio, bound));
+    }
+    Ok(in_f32(log_ratio, |x| Tensor::from_dispatch(Dispatch::clamp_exponent(x.into_dispatch(), bound))))
 }
 
 /// Clamps an exponent from above only; `None` leaves it as it is. [`exponent_max`] is the usual bound.
@@ -58,6 +64,35 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::stable::testing::*;
+
+    #[test]
+    fn one_pass_clamps_as_burn_does() {
+        let (direct, naive) = (|x| clamp_exponent(x, Some(0.1)).unwrap(), |x| naive::clamp_exponent(x, 0.1));
+        let forms: [fn(Tensor<1>) -> Tensor<1>; 2] = [direct, naive];
+        let inf = f64::INFINITY;
+        for clamp in forms {
+            let (values, grads) = value_and_grad(&[-inf, f64::NAN, 0.05, 0.1, inf], clamp);
+            assert!(values[1].is_nan());
+            assert_eq!([values[0], values[2], values[3], values[4]], [-0.1, 0.05, 0.1, 0.1]);
+            assert_eq!(grads, [0.0, 1.0, 1.0, 1.0, 0.0]);
+            // Nothing that comes back, not even an infinite gradient, passes a bound.
+            let (_, grads) = value_and_grad(&[-1.0, 0.0, 1.0], |x| clamp(x) * inf);
+            assert_eq!(grads, [0.0, inf, 0.0]);
+            // The bound is rounded as the numbers are: 0.1 in f32 is above 0.1 in f64, and none of it is beyond.
+            for dtype in [DType::F32, DType::F16] {
+                let edge = Tensor::<1>::from_data(TensorData::from([0.1]), (&Device::flex().autodiff(), dtype));
+                let edge = edge.require_grad();
+                let clamped = clamp(edge.clone());
+                assert_eq!((clamped.dtype(), host(clamped.clone())), (dtype, host(edge.clone())));
+                assert_eq!(host(edge.grad(&clamped.sum().backward()).unwrap()), [1.0]);
+            }
+            // The second column of a matrix, and nothing at all.
+            let (_, grads) =
+                value_and_grad(&[0.0, 3.0, 3.0, 0.0], |x| clamp(x.reshape([2, 2]).slice([0..2, 1..2]).reshape([2])));
+            assert_eq!(grads, [0.0, 0.0, 0.0, 1.0]);
+            assert_eq!(clamp(tracked(&[])).dims(), [0]);
+        }
+    }
 
     #[test]
     fn exponents_are_clamped_on_the_sides_that_are_asked_for() {

@@ -1,4 +1,4 @@
-//! The logistic loss and its mirror image.
+//! The logistic function, the logistic loss and its mirror image.
 
 use burn::tensor::Tensor;
 
@@ -39,6 +39,25 @@ pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     pointwise(x, |_| Function::LogSigmoid, naive::log_sigmoid)
 }
 
+/// `1 / (1 + exp(-x))`.
+///
+/// Relative accuracy holds in both tails, for the gradient `y (1 - y)` too, which is not formed by that subtraction: it
+/// would be 0 in f32 from x = 17 on. At -∞ the value is 0 and at +∞ it is 1.
+///
+/// # Example
+/// ```
+/// use accordant_ops::stable::logistic;
+/// use burn::tensor::{Device, Tensor};
+/// let y = logistic(Tensor::<1>::from_floats([-1e4, 0.0, 3f32.ln()], &Device::flex()));
+/// let y = y.into_data().try_to_vec::<f32>().unwrap();
+/// assert_eq!(y[..2], [0.0, 0.5]);
+/// assert!((y[2] - 0.75).abs() < 1e-6); // odds of 3 to 1
+/// ```
+#[doc(alias = "sigmoid")]
+pub fn logistic<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    pointwise(x, |_| Function::Logistic, naive::logistic)
+}
+
 #[cfg(test)]
 mod tests {
     use core::f64::consts::LN_2;
@@ -50,6 +69,16 @@ mod tests {
     fn softplus_and_log_sigmoid_are_accurate_in_both_tails() {
         assert_accurate(softplus, log_sigmoid);
         assert_accurate(naive::softplus, naive::log_sigmoid);
+    }
+
+    #[test]
+    fn the_logistic_function_is_accurate_in_both_tails() {
+        for logistic in [logistic, naive::logistic] {
+            // Fails at 39.9 if the gradient is formed as y - y².
+            check(&POINTS, logistic, sigmoid, |x| sigmoid(x) * sigmoid(-x));
+            let (values, grads) = value_and_grad(&[f64::NEG_INFINITY, f64::INFINITY], logistic);
+            assert_eq!((values, grads), (vec![0.0, 1.0], vec![0.0; 2]));
+        }
     }
 
     fn assert_accurate(softplus: fn(Tensor<1>) -> Tensor<1>, log_sigmoid: fn(Tensor<1>) -> Tensor<1>) {

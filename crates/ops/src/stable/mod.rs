@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | [`softplus`]`(-h)` | `-log(sigmoid(h))` | h = -104 in f32: infinite |
 //! | [`log_sigmoid`]`(h)` | `log(sigmoid(h))` | the same |
+//! | [`logistic`]`(x)` | `1 / (1 + exp(-x))` | x = -89 in f32: the gradient is NaN |
 //! | [`log1p`]`(x)` | `(1 + x).log()`, and burn's own on a GPU | x = 1e-8 in f32: 0 |
+//! | [`exp`]`(x)` | `x.exp()` | nowhere: that is computed again in the backward pass |
 //! | [`expm1`]`(x)` | `x.exp() - 1` | x = 1e-8 in f32: 0 |
 //! | [`expm1_minus_x`]`(x)` | `x.exp() - 1 - x` | x = 1e-4 in f32: noise |
 //! | [`log1mexp`]`(a)`, [`log_odds`]`(a)` | `(1 - a.exp()).log()` | a = -1e-8 in f32: infinite |
 //! | [`log_add_exp`], [`log_sum_exp`] | `(a.exp() + b.exp()).log()` | a = 89 in f32: infinite |
+//! | [`log_normal_cdf`]`(z)` | `(0.5 * (1 + (z / √2).erf())).log()` | z = -5.5 in f32: infinite |
 //! | [`huber`]`(u, k)` | two branches and a square | u = 1e20 in f32: the square is infinite |
 //! | [`x_log_x`]`(p)` | `p * p.log()` | p = 0: NaN |
 //!
@@ -33,14 +36,16 @@ mod log_space;
 mod logistic;
 pub mod naive;
 mod near_zero;
+mod normal;
 mod pointwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use clamps::{LOG_RATIO_CLAMP, cap_exponent, clamp_exponent, exponent_max};
 pub use log_space::{log_add_exp, log_odds, log_sum_exp, log1mexp};
-pub use logistic::{log_sigmoid, softplus};
-pub use near_zero::{expm1, expm1_minus_x, log1p};
+pub use logistic::{log_sigmoid, logistic, softplus};
+pub use near_zero::{exp, expm1, expm1_minus_x, log1p};
+pub use normal::log_normal_cdf;
 pub use pointwise::{huber, x_log_x};
 
 /// What sums and counts run in: f64 for f64 and f32 for the rest, since f16 counts to 2048 and bf16 to 256.
@@ -82,7 +87,7 @@ mod tests {
 
     type Form = fn(Tensor<1>) -> Tensor<1>;
 
-    const BOTH_FORMS: [(Form, Form); 7] = [
+    const BOTH_FORMS: [(Form, Form); 10] = [
         (softplus, naive::softplus),
         (log_sigmoid, naive::log_sigmoid),
         (log1p, naive::log1p),
@@ -90,6 +95,9 @@ mod tests {
         (expm1_minus_x, naive::expm1_minus_x),
         (log1mexp, naive::log1mexp),
         (log_odds, naive::log_odds),
+        (logistic, naive::logistic),
+        (exp, naive::exp),
+        (log_normal_cdf, naive::log_normal_cdf),
     ];
 
     /// `n` numbers between -30 and 30, none of them 0, in f32.
@@ -136,6 +144,8 @@ mod tests {
                 (|x| x.max(0.0) + (-x.abs()).exp().ln_1p()) as fn(f64) -> f64,
                 sigmoid as fn(f64) -> f64,
             ),
+            (logistic, sigmoid, |x| sigmoid(x) * sigmoid(-x)),
+            (exp, f64::exp, f64::exp),
             (expm1, f64::exp_m1, f64::exp),
             (|x| log1p(x.abs()), |x| x.abs().ln_1p(), |x| x.signum() / (1.0 + x.abs())),
         ] {

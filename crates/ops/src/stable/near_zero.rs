@@ -1,8 +1,23 @@
-//! Logarithms and exponentials next to 0 and 1, where the plain forms cancel.
+//! Exponentials, and logarithms and exponentials next to 0 and 1, where the plain forms cancel.
 
 use burn::tensor::Tensor;
 
 use super::{Function, naive, pointwise};
+
+/// `exp(x)`, whose derivative is kept: burn's own exponentiates a second time in the backward pass.
+///
+/// Overflows where that does (x > 88 in f32, 709 in f64): [`clamp_exponent`](super::clamp_exponent) first.
+///
+/// # Example
+/// ```
+/// use accordant_ops::stable::exp;
+/// use burn::tensor::{Device, Tensor};
+/// let y = exp(Tensor::<1>::from_floats([-1e4, 0.0, 2f32.ln()], &Device::flex()));
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0]);
+/// ```
+pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    pointwise(x, |_| Function::Exp, naive::exp)
+}
 
 /// `log(1 + x)` for `x` ≥ -1, to relative accuracy around 0 on every device.
 ///
@@ -70,6 +85,13 @@ mod tests {
             check(&points, log1p, f64::ln_1p, |x| 1.0 / (1.0 + x));
         }
         check(&[-1.0], log1p, f64::ln_1p, |_| f64::INFINITY);
+    }
+
+    #[test]
+    fn exp_is_its_own_derivative() {
+        for exp in [exp, naive::exp] {
+            check(&POINTS, exp, f64::exp, f64::exp);
+        }
     }
 
     #[test]

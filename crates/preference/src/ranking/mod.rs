@@ -5,12 +5,39 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`newton`](mod@newton) | maximum likelihood or posterior by Newton's method, for any [`Link`](crate::link::Link): **start here** |
+//! | [`newman`](mod@newman) | maximum likelihood by Newman's iterations, with ties or without: for large tables and many refits |
+//! | [`mm`](mod@mm) | maximum likelihood by minorization-maximization |
+//! | [`lsr`](mod@lsr) | Luce spectral ranking of pairs and of rankings, once or iterated to maximum likelihood |
+//! | [`rank_centrality`](mod@rank_centrality) | scores from one Markov chain |
+//! | [`plackett_luce`](mod@plackett_luce) | scores from ranked lists: full, partial, the best few, with tied places |
+//! | [`elo`](mod@elo) | ratings that follow the games one by one |
+//! | [`centrality`](mod@centrality) | PageRank and the eigenvector of the graph of wins |
+//! | [`counting`](mod@counting) | sums of wins, average win rates, Borda's and Copeland's scores |
 //!
-//! A [`Ranking`] says what came out: scores, chances, and how the fit ended.
+//! A [`Ranking`] says what came out: scores, and how the fit ended.
 
+pub mod centrality;
+pub mod counting;
+pub mod elo;
+pub mod lsr;
+pub mod mm;
+pub mod newman;
 pub mod newton;
+pub mod plackett_luce;
+pub mod rank_centrality;
 
+mod chain;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod strengths;
 mod table;
 
+pub use centrality::PageRankConfig;
+pub use elo::{EloConfig, Ratings};
+pub use lsr::LsrConfig;
+pub use mm::MmConfig;
+pub use newman::NewmanConfig;
 pub use newton::NewtonConfig;
+pub use plackett_luce::PlackettLuceConfig;
+pub use rank_centrality::RankCentralityConfig;
 pub use table::{Gauge, Ranking, Scale};

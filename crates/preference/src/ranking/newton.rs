@@ -16,6 +16,7 @@ use super::{Gauge, Ranking};
 use crate::{
     Comparisons, Error, Outcome, Result, WinMatrix,
     comparisons::Ties,
+    error::check_length,
     graph::check_connected,
     link::{Link, LogProb, Logit},
     optimize::{Quadratic, Stop, newton},
@@ -93,21 +94,73 @@ impl NewtonConfig {
         let n = decided.num_items();
         let mut scores = at.as_slice()[..n].to_vec();
         let ties = link.has_ties().then(|| at.get(n).copied().unwrap_or(f64::NEG_INFINITY));
-        let log_likelihood = problem.log_likelihood(&scores, ties.unwrap_or(0.0));
+        let log_likelihood = log_likelihood_of(&problem.cells, link, &scores, ties.unwrap_or(0.0));
         self.gauge.fix(&mut scores)?;
-        Ok(Ranking { scores, ties, log_likelihood, report, order_dependent: false })
+        let halved_ties = if link.has_ties() { 0.0 } else { self.ties.halved(matrix) };
+        let unobserved = decided.unobserved();
+        Ok(Ranking { scores, ties, log_likelihood, report, order_dependent: false, unobserved, halved_ties })
     }
 }
 
+/// The log-likelihood of counts at given scores, in nats; `ties` is the parameter of ties of a link that has one.
+///
+/// # Errors
+/// [`Error::Length`] naming `scores`; [`Error::Ties`] when there are ties and the link has none; [`Error::Empty`] without a
+/// comparison.
+///
+/// # Example
+/// ```
+/// use accordant_preference::{Comparisons, link::Logit, ranking::newton::log_likelihood};
+/// let mut judged = Comparisons::new(2);
+/// judged.push_win(0, 1, 3.0)?;
+/// let value = log_likelihood(&judged.wins(), &Logit, &[3f64.ln(), 0.0], 0.0)?;
+/// assert!((value - 3.0 * 0.75f64.ln()).abs() < 1e-15);
+/// # Ok::<(), accordant_preference::Error>(())
+/// ```
+pub fn log_likelihood(matrix: &WinMatrix, link: &dyn Link, scores: &[f64], ties: f64) -> Result<f64> {
+    check_length("scores", matrix.num_items(), scores.len())?;
+    if !link.has_ties() {
+        matrix.decided(Ties::Refuse, link.name())?;
+    }
+    let cells = cells(matrix);
+    if cells.is_empty() {
+        return Err(Error::Empty { name: "comparisons", reason: "none has a weight" });
+    }
+    Ok(log_likelihood_of(&cells, link, scores, ties))
+}
+
+fn log_likelihood_of(cells: &[Cell], link: &dyn Link, scores: &[f64], rho: f64) -> f64 {
+    let log_prob = |c: &Cell| c.weight * link.log_prob(c.outcome, scores[c.i] - scores[c.j], rho).value;
+    cells.iter().map(log_prob).sum()
+}
+
+/// The cells that have a weight.
+fn cells(matrix: &WinMatrix) -> Vec<Cell> {
+    let num_items = matrix.num_items();
+    let mut cells = Vec::new();
+    for i in 0..num_items {
+        for (j, (&wins, &ties)) in matrix.win_row(i).iter().zip(matrix.tie_row(i)).enumerate() {
+            if wins > 0.0 {
+                cells.push(Cell { i, j, outcome: Outcome::First, weight: wins });
+            }
+            if i < j && ties > 0.0 {
+                cells.push(Cell { i, j, outcome: Outcome::Tie, weight: ties });
+            }
+        }
+    }
+    cells
+}
+
 /// One cell of the counts: two items, an outcome and its weight.
-struct Cell {
+pub(super) struct Cell {
     i: usize,
     j: usize,
     outcome: Outcome,
     weight: f64,
 }
 
-struct Problem<'a> {
+/// What is minimized.
+pub(super) struct Problem<'a> {
     num_items: usize,
     cells: Vec<Cell>,
     link: &'a dyn Link,
@@ -118,19 +171,9 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(matrix: &WinMatrix, link: &'a dyn Link, prior: f64) -> Result<Self> {
+    pub(super) fn new(matrix: &WinMatrix, link: &'a dyn Link, prior: f64) -> Result<Self> {
         let num_items = matrix.num_items();
-        let mut cells = Vec::new();
-        for i in 0..num_items {
-            for j in 0..num_items {
-                if matrix.wins(i, j) > 0.0 {
-                    cells.push(Cell { i, j, outcome: Outcome::First, weight: matrix.wins(i, j) });
-                }
-                if i < j && matrix.ties(i, j) > 0.0 {
-                    cells.push(Cell { i, j, outcome: Outcome::Tie, weight: matrix.ties(i, j) });
-                }
-            }
-        }
+        let cells = cells(matrix);
         let of = |tie: bool| cells.iter().filter(move |cell| (cell.outcome == Outcome::Tie) == tie);
         let (wins, ties): (f64, f64) = (of(false).map(|c| c.weight).sum(), of(true).map(|c| c.weight).sum());
         if wins + ties == 0.0 {
@@ -142,7 +185,7 @@ impl<'a> Problem<'a> {
         Ok(Self { num_items, cells, link, prior, total: wins + ties, fits_ties: link.has_ties() && ties > 0.0 })
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.num_items + usize::from(self.fits_ties)
     }
 
@@ -151,12 +194,7 @@ impl<'a> Problem<'a> {
         if self.fits_ties { at[self.num_items] } else { f64::NEG_INFINITY }
     }
 
-    fn log_likelihood(&self, scores: &[f64], rho: f64) -> f64 {
-        let log_prob = |c: &Cell| c.weight * self.link.log_prob(c.outcome, scores[c.i] - scores[c.j], rho).value;
-        self.cells.iter().map(log_prob).sum()
-    }
-
-    fn evaluate(&self, at: &DVector<f64>) -> Quadratic {
+    pub(super) fn evaluate(&self, at: &DVector<f64>) -> Quadratic {
         let (n, len) = (self.num_items, self.len());
         let rho = self.rho(at.as_slice());
         let mut value = 0.0;
@@ -201,49 +239,7 @@ mod tests {
 
     use super::*;
     use crate::link::{Davidson, Probit, RaoKupper};
-
-    /// Four items, published: wins of A, B, C, D over each other.
-    pub(crate) fn four() -> Comparisons {
-        let mut judged = Comparisons::new(4);
-        let wins = [(0, 1, 2), (1, 0, 3), (0, 3, 1), (3, 0, 4), (1, 2, 5), (2, 1, 3), (2, 3, 1), (3, 2, 3)];
-        wins.iter().for_each(|&(a, b, times)| judged.push_win(a, b, f64::from(times)).unwrap());
-        judged
-    }
-
-    /// Five items with ties, published.
-    fn five() -> Comparisons {
-        let mut judged = Comparisons::new(5);
-        let (x, y, d) = (Outcome::First, Outcome::Second, Outcome::Tie);
-        #[rustfmt::skip]
-        let matches = [
-            (0, 1, d),
-            (0, 2, y),
-            (0, 2, d),
-            (0, 4, d),
-            (1, 0, x),
-            (1, 2, d),
-            (1, 2, d),
-            (1, 3, d),
-            (2, 4, d),
-            (3, 0, x),
-            (3, 1, x),
-            (3, 2, x),
-            (3, 4, d),
-            (3, 4, d),
-            (4, 0, x),
-            (4, 3, x),
-        ];
-        matches.iter().for_each(|&(a, b, outcome)| judged.push(a, b, outcome).unwrap());
-        judged
-    }
-
-    #[track_caller]
-    fn close(got: &[f64], expected: &[f64], tolerance: f64) {
-        assert_eq!(got.len(), expected.len());
-        for (got, expected) in got.iter().zip(expected) {
-            assert!((got - expected).abs() < tolerance, "{got} is not {expected}");
-        }
-    }
+    use crate::ranking::fixtures::{close, five, four};
 
     #[test]
     fn four_items_as_published() {
@@ -357,6 +353,16 @@ mod tests {
         assert!(matches!(fit(NewtonConfig::new().with_ties(Ties::Refuse)), Err(Error::Ties { count: 9, .. })));
         let dropped = fit(NewtonConfig::new().with_ties(Ties::Drop));
         assert!(matches!(dropped, Err(Error::NotIdentifiable { .. })), "ties held the table together");
+    }
+
+    #[test]
+    fn the_likelihood_at_given_scores_is_the_fits() {
+        let fit = NewtonConfig::new().fit_link(&five().wins(), &RaoKupper).unwrap();
+        let value = log_likelihood(&five().wins(), &RaoKupper, &fit.scores, fit.ties.unwrap()).unwrap();
+        assert!((value - fit.log_likelihood).abs() < 1e-12);
+        assert!(matches!(log_likelihood(&five().wins(), &Logit, &[0.0; 5], 0.0), Err(Error::Ties { count: 9, .. })));
+        assert!(matches!(log_likelihood(&four().wins(), &Logit, &[0.0; 3], 0.0), Err(Error::Length { .. })));
+        assert!(matches!(log_likelihood(&WinMatrix::new(2), &Logit, &[0.0; 2], 0.0), Err(Error::Empty { .. })));
     }
 
     #[test]

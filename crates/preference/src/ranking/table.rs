@@ -3,7 +3,7 @@
 use accordant_ops::check_domain;
 use serde::{Deserialize, Serialize};
 
-use crate::{Report, Result, error::check_index};
+use crate::{Outcome, Report, Result, error::check_index, link::Link};
 
 /// What fixes the level of scores, of which comparisons only see differences.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -83,6 +83,10 @@ pub struct Ranking {
     pub report: Report,
     /// Whether another order of the same comparisons would have given other scores.
     pub order_dependent: bool,
+    /// Items that met nobody: their scores are the prior's mean.
+    pub unobserved: Vec<usize>,
+    /// How many ties were counted as half a win each way, because the model has none.
+    pub halved_ties: f64,
 }
 
 impl Ranking {
@@ -91,6 +95,29 @@ impl Ranking {
         let mut order: Vec<usize> = (0..self.scores.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
         order
+    }
+
+    /// The chances that the first of two items wins, that they tie, and that the second wins, under the link that was
+    /// fitted.
+    ///
+    /// # Errors
+    /// [`crate::Error::Index`] for an item that is not in the table.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_preference::{Comparisons, link::Logit, ranking::NewtonConfig};
+    /// let mut judged = Comparisons::new(2);
+    /// judged.push_win(0, 1, 3.0)?;
+    /// judged.push_win(1, 0, 1.0)?;
+    /// let [win, tie, loss] = NewtonConfig::new().fit(&judged)?.chances(&Logit, 0, 1)?;
+    /// assert!((win - 0.75).abs() < 1e-9 && tie == 0.0 && (loss - 0.25).abs() < 1e-9);
+    /// # Ok::<(), accordant_preference::Error>(())
+    /// ```
+    pub fn chances(&self, link: &dyn Link, first: usize, second: usize) -> Result<[f64; 3]> {
+        check_index(0, "first", first, self.scores.len())?;
+        check_index(0, "second", second, self.scores.len())?;
+        let (d, rho) = (self.scores[first] - self.scores[second], self.ties.unwrap_or(0.0));
+        Ok([Outcome::First, Outcome::Tie, Outcome::Second].map(|outcome| link.log_prob(outcome, d, rho).value.exp()))
     }
 
     /// Ratings on a familiar scale.
@@ -117,10 +144,37 @@ mod tests {
     }
 
     #[test]
+    fn chances_are_the_links() {
+        let report = Report { converged: true, iterations: 0, objective: 0.0, gradient_norm: 0.0 };
+        let ranking = Ranking {
+            scores: vec![0.0, 4f64.ln()],
+            ties: Some(2f64.ln()),
+            log_likelihood: 0.0,
+            report,
+            order_dependent: false,
+            unobserved: vec![],
+            halved_ties: 0.0,
+        };
+        // 1/2 : 2 : 2
+        let chances = ranking.chances(&crate::link::Davidson, 0, 1).unwrap();
+        chances.iter().zip([1.0 / 9.0, 4.0 / 9.0, 4.0 / 9.0]).for_each(|(p, q)| assert!((p - q).abs() < 1e-15));
+        assert!(ranking.chances(&crate::link::Davidson, 0, 2).unwrap_err().to_string().contains("`second` 2"));
+        assert!(ranking.chances(&crate::link::Davidson, 2, 0).unwrap_err().to_string().contains("`first` 2"));
+    }
+
+    #[test]
     fn equal_scores_keep_their_order() {
         let report = Report { converged: true, iterations: 0, objective: 0.0, gradient_norm: 0.0 };
         let scores = vec![0.5, 1.0, 0.5, 1.0];
-        let ranking = Ranking { scores, ties: None, log_likelihood: 0.0, report, order_dependent: false };
+        let ranking = Ranking {
+            scores,
+            ties: None,
+            log_likelihood: 0.0,
+            report,
+            order_dependent: false,
+            unobserved: vec![],
+            halved_ties: 0.0,
+        };
         assert_eq!(ranking.order(), [1, 3, 0, 2]);
         assert_eq!(ranking.ratings(Scale { init: 0.0, scale: 1.0, base: 1f64.exp() }), ranking.scores);
     }

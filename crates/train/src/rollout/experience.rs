@@ -1,14 +1,18 @@
 //! The rollouts of an iteration, and what an objective reads of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use accordant_data::collate::{Padding, Sequence, TokenBatch};
 use accordant_lm::{
     CachedLm,
-    generate::{Completion, SampleConfig, sample},
+    generate::{Completion, SampleConfig, greedy, sample},
     value_head::ValueModel,
 };
 use accordant_objectives::{
     Column,
-    advantage::{Advantages, RewardBatch, token_rewards::ENDED},
+    advantage::{
+        Advantages, RewardBatch, canon::METRIC, gae_estimator::NEXT_VALUE, remax::GREEDY_REWARD, token_rewards::ENDED,
+    },
     rollout::{RolloutBatch, RolloutOutput, Sampling, Totals, policy_gradient::SUCCESS},
     value::ValueBatch,
 };
@@ -44,7 +48,11 @@ struct Row {
     is_kept: bool,
     old: Vec<f64>,
     entropies: Vec<f64>,
+    /// For objectives that ask.
+    sum_sq_probs: Vec<f64>,
     reference: Option<Vec<f64>>,
+    /// The reward of the greedy response to the prompt, for objectives that ask.
+    greedy_reward: Option<f64>,
     advantages: Vec<f64>,
     critic: Option<Values>,
 }
@@ -133,16 +141,15 @@ impl Experience {
     fn column(&self, rows: &[usize], column: Column, device: &Device) -> Result<Tensor<1>> {
         let mut values = Vec::with_capacity(rows.len());
         for &row in rows {
-            let Row { scored, completion, .. } = &self.rows[row];
-            // What the loop itself knows, unless the judge says otherwise.
-            let known = match column.name {
-                name if name == SUCCESS.name => scored.success,
-                name if name == ENDED.name => Some(completion.stopped),
-                _ => None,
+            let judged = self.rows[row].scored.columns.get(column.name).copied();
+            let value = match (judged, self.rows[row].known(column)) {
+                // Its own may be missing: a greedy response that has no reward.
+                (None, Some(known)) => Some(known),
+                _ => {
+                    check_column(&self.name(row), column, judged)?;
+                    judged
+                }
             };
-            let known = known.map(|bit| f64::from(u8::from(bit)));
-            let value = scored.columns.get(column.name).copied().or(known);
-            check_column(&self.name(row), column, value)?;
             values.extend(value);
         }
         Ok(vector(values.into_iter(), device))
@@ -265,6 +272,7 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
         }
         let rows: Vec<usize> = (0..experience.len()).collect();
         self.score(&mut experience, policy, critic, config, &device)?;
+        self.greedy_rewards(&mut experience, policy, config, &device)?;
         let batch = self.rewards(&experience, config, &device)?;
         let advantages = self.objective.advantages(&batch)?;
         experience.means.merge(&advantages.means());
@@ -341,17 +349,7 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
             let stream = first + rows.len() as u64;
             let completions = sample(policy, &texts, self.stop_ids, &sampling, stream, device)?;
             for (&prompt, completion) in chunk.iter().zip(completions) {
-                let rollout = Rollout { prompt, prompt_ids: &self.prompts[prompt], completion: &completion };
-                let scored = (self.judge)(&rollout);
-                let expected = config.reward_weights.as_ref().map(Vec::len);
-                let expected = expected.or(rows.first().map(|row| row.scored.rewards.len())).unwrap_or(1);
-                let got = scored.rewards.len();
-                if got != expected || got == 0 {
-                    return Err(Error::Rewards { prompt, expected: expected.max(1), got });
-                }
-                for reward in &scored.rewards {
-                    check_domain(!reward.is_infinite(), "rewards", "finite, or NaN where missing", *reward)?;
-                }
+                let scored = self.judged(prompt, &completion, config, rows.first())?;
                 rows.push(Row {
                     prompt,
                     group: rows.len() / config.group_size,
@@ -360,13 +358,62 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
                     scored,
                     old: Vec::new(),
                     entropies: Vec::new(),
+                    sum_sq_probs: Vec::new(),
                     reference: None,
+                    greedy_reward: None,
                     advantages: Vec::new(),
                     critic: None,
                 });
             }
         }
         Ok(rows)
+    }
+
+    /// What the judge says of a response, with as many rewards as the configuration or `other` has.
+    fn judged(
+        &self,
+        prompt: usize,
+        completion: &Completion,
+        config: &RolloutConfig,
+        other: Option<&Row>,
+    ) -> Result<Scored> {
+        let scored = (self.judge)(&Rollout { prompt, prompt_ids: &self.prompts[prompt], completion });
+        let expected = config.reward_weights.as_ref().map(Vec::len);
+        let expected = expected.or(other.map(|row| row.scored.rewards.len())).unwrap_or(1);
+        let got = scored.rewards.len();
+        if got != expected || got == 0 {
+            return Err(Error::Rewards { prompt, expected: expected.max(1), got });
+        }
+        for reward in &scored.rewards {
+            check_domain(!reward.is_infinite(), "rewards", "finite, or NaN where missing", *reward)?;
+        }
+        Ok(scored)
+    }
+
+    /// The greedy response to each prompt, judged, for objectives that ask and prompts of which the judge does not say.
+    fn greedy_rewards(
+        &self,
+        experience: &mut Experience,
+        policy: &M,
+        config: &RolloutConfig,
+        device: &Device,
+    ) -> Result<()> {
+        if !self.objective.reward_columns().contains(&GREEDY_REWARD) {
+            return Ok(());
+        }
+        let unsaid = experience.rows.iter().filter(|row| !row.scored.columns.contains_key(GREEDY_REWARD.name));
+        let prompts: Vec<usize> = unsaid.map(|row| row.prompt).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut rewards = BTreeMap::new();
+        for chunk in prompts.chunks(config.sample_batch_size) {
+            let texts: Vec<Vec<u32>> = chunk.iter().map(|prompt| self.prompts[*prompt].clone()).collect();
+            let completions = greedy(policy, &texts, self.stop_ids, config.max_new_tokens, device)?;
+            for (&prompt, completion) in chunk.iter().zip(&completions) {
+                let scored = self.judged(prompt, completion, config, experience.rows.first())?;
+                rewards.insert(prompt, total_reward(&scored, config.reward_weights.as_deref()));
+            }
+        }
+        experience.rows.iter_mut().for_each(|row| row.greedy_reward = rewards.get(&row.prompt).copied());
+        Ok(())
     }
 
     /// Log-probabilities, entropies and values, as they are before the first update.
@@ -389,6 +436,8 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
             let selected = score_selected(policy, &batch, &options)?;
             let mut old = host(selected.logps).into_iter();
             let mut entropies = host(selected.entropy).into_iter();
+            let squares = self.objective.needs_sum_sq_probs().then(|| host(selected.log_sum_sq_probs.exp()));
+            let mut squares = squares.into_iter().flatten();
             let reference = self.reference.map(|model| score_selected(&model.valid(), &batch, &options));
             let mut reference = reference.transpose()?.map(|selected| host(selected.logps).into_iter());
             let values = critic.map(|critic| states(critic, &batch, &sequences, device)).transpose()?;
@@ -398,6 +447,7 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
                 let len = row.len();
                 row.old = old.by_ref().take(len).collect();
                 row.entropies = entropies.by_ref().take(len).collect();
+                row.sum_sq_probs = squares.by_ref().take(len).collect();
                 row.reference = reference.as_mut().map(|reference| reference.take(len).collect());
                 row.critic =
                     values.as_mut().map(|values| Values { old: values.take(len + 1).collect(), ..Values::default() });
@@ -417,11 +467,17 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
         let layout = experience.layout(&rows);
         let (rewards, weights) = reward_table(all, config, device);
         let groups = Groups::new(&experience.group_ids(&rows));
-        let mut batch = RewardBatch::with_rewards(rewards, weights, groups, layout.mask(device))?;
-        if self.reference.is_some() {
-            let old = layout.tensor(all.iter().map(|row| &row.old[..]), device);
+        let batch = RewardBatch::with_rewards(rewards, weights, groups, layout.mask(device))?;
+        let old = layout.tensor(all.iter().map(|row| &row.old[..]), device);
+        let mut batch = if self.reference.is_some() {
             let reference = layout.tensor(all.iter().map(|row| row.reference.as_deref().unwrap_or(&[])), device);
-            batch = batch.with_logps(old, reference)?;
+            batch.with_logps(old, reference)?
+        } else {
+            batch.with_old_logps(old)?
+        };
+        if self.objective.needs_sum_sq_probs() {
+            let squares = layout.tensor(all.iter().map(|row| &row.sum_sq_probs[..]), device);
+            batch = batch.with_sum_sq_probs(squares)?;
         }
         if all.iter().any(|row| row.critic.is_some()) {
             let old = |row: &'_ Row| row.critic.as_ref().map_or(Vec::new(), |critic| critic.old.clone());
@@ -533,6 +589,19 @@ impl<M: Module + CachedLm> RolloutTask<'_, M> {
 }
 
 impl Row {
+    /// What the loop itself knows of a column, unless the judge says otherwise.
+    fn known(&self, column: Column) -> Option<f64> {
+        let bit = |bit: bool| f64::from(u8::from(bit));
+        match column.name {
+            name if name == SUCCESS.name => self.scored.success.map(bit),
+            name if name == ENDED.name => Some(bit(self.completion.stopped)),
+            name if name == METRIC.name => Some(self.entropies.iter().sum::<f64>() / self.len().max(1) as f64),
+            name if name == NEXT_VALUE.name => self.critic.as_ref().and_then(|critic| critic.old.last().copied()),
+            name if name == GREEDY_REWARD.name => self.greedy_reward,
+            _ => None,
+        }
+    }
+
     fn has_returns(&self) -> bool {
         self.critic.as_ref().is_some_and(|critic| !critic.returns.is_empty())
     }
@@ -569,6 +638,13 @@ fn constant_groups(rows: &[Row], config: &RolloutConfig, device: &Device) -> Res
     Ok(constant.into_iter().map(|constant| constant != 0).collect())
 }
 
+/// The weighted sum of the rewards that are not missing; NaN where all are.
+fn total_reward(scored: &Scored, weights: Option<&[f64]>) -> f64 {
+    let weight = |number: usize| weights.map_or(1.0, |weights| weights[number]);
+    let known = scored.rewards.iter().enumerate().filter(|(_, value)| !value.is_nan());
+    known.map(|(number, value)| weight(number) * value).reduce(|a, b| a + b).unwrap_or(f64::NAN)
+}
+
 /// Adds a rollout, whether it is learned from or not, to what is reported.
 fn report(means: &mut Means, row: &Row, weights: Option<&[f64]>) {
     let mut reward = |name: &str, value: f64| {
@@ -580,10 +656,7 @@ fn report(means: &mut Means, row: &Row, weights: Option<&[f64]>) {
     if rewards.len() > 1 {
         rewards.iter().enumerate().for_each(|(number, value)| reward(&format!("reward/{number}"), *value));
     }
-    let weight = |number: usize| weights.map_or(1.0, |weights| weights[number]);
-    let known = rewards.iter().enumerate().filter(|(_, value)| !value.is_nan());
-    let total = known.map(|(number, value)| weight(number) * value).reduce(|a, b| a + b);
-    reward("reward", total.unwrap_or(f64::NAN));
+    reward("reward", total_reward(&row.scored, weights));
     if let Some(success) = row.scored.success {
         means.add("success", f64::from(u8::from(success)), 1.0);
     }

@@ -57,7 +57,8 @@ pub struct RolloutConfig {
     /// Passes over the rollouts of an iteration, at least 1. 1: TRL's GRPO; PPO takes 4.
     #[config(default = 1)]
     pub epochs: usize,
-    /// Optimizer steps of a pass, at least 1. 1: on-policy throughout.
+    /// Optimizer steps of a pass, at least 1, each of as many rollouts as the others or one more (or groups, where the
+    /// objective compares rollouts). 1: on-policy throughout.
     #[config(default = 1)]
     pub minibatches: usize,
     /// Leave out groups whose rewards are all equal, and sample other prompts in their place: at most this many rounds of
@@ -137,7 +138,9 @@ pub struct Scored {
     pub rewards: Vec<f64>,
     /// Whether it is correct, where that can be said: counted, and the column `success` of objectives.
     pub success: Option<bool>,
-    /// Other side information that the objective or its advantages read, by name.
+    /// Other side information that the objective or its advantages read, by name. The loop itself knows, where nothing
+    /// is said here: `ended` (not cut off), `metric` (the mean entropy of the tokens), `next_value` (the critic's of the
+    /// state after the last token) and `greedy_reward` (it asks for a judgment of the greedy response, too).
     pub columns: BTreeMap<&'static str, f64>,
 }
 
@@ -375,5 +378,8 @@ fn minibatches<M>(
         }
         micro_batches
     };
-    order.chunks(units.len().div_ceil(config.minibatches)).map(step).collect()
+    // Not chunks of a size: ten rollouts in four steps would be 3, 3, 3 and 1, and that one would count three times.
+    let steps = config.minibatches.min(units.len());
+    let start = |number: usize| number * units.len() / steps;
+    (0..steps).map(|number| step(&order[start(number)..start(number + 1)])).collect()
 }

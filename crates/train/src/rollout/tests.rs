@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use accordant_lm::{
     decoder::{Decoder, DecoderConfig},
     value_head::ValueHeadConfig,
@@ -387,6 +389,121 @@ fn a_column_that_the_judge_does_not_fill_is_named() {
     assert!(matches!(error, Error::NoSide { name: "success", .. }), "{error}");
     let setting = Setting { objective: objective(), judge: bandit, ..setting };
     setting.train(&config(1), &mut Log::default()).unwrap();
+}
+
+/// Keeps what advantages are made of.
+#[derive(Debug)]
+struct Keeps {
+    reads: Vec<accordant_objectives::Column>,
+    seen: Mutex<Option<RewardBatch>>,
+    base: Box<dyn RolloutObjective>,
+}
+
+impl RolloutObjective for Keeps {
+    fn name(&self) -> &'static str {
+        "keeps"
+    }
+    fn needs_values(&self) -> bool {
+        self.base.needs_values()
+    }
+    fn needs_sum_sq_probs(&self) -> bool {
+        true
+    }
+    fn reward_columns(&self) -> Vec<accordant_objectives::Column> {
+        self.reads.clone()
+    }
+    fn advantages(&self, batch: &RewardBatch) -> accordant_objectives::Result<Advantages> {
+        *self.seen.lock().unwrap() = Some(batch.clone());
+        self.base.advantages(batch)
+    }
+    fn forward(&self, batch: &RolloutBatch) -> accordant_objectives::Result<RolloutOutput> {
+        self.base.forward(batch)
+    }
+}
+
+#[test]
+fn advantages_are_made_of_what_the_loop_knows_where_the_judge_says_nothing() {
+    use accordant_objectives::advantage::{canon::METRIC, gae_estimator::NEXT_VALUE, token_rewards::ENDED};
+    fn flat<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+        tensor.try_into_vec_as::<f64>().unwrap()
+    }
+    let base = rollout::build("ppo", &Options::new().with("kl_coef", 0.0)).unwrap();
+    let keeps = Keeps { reads: vec![METRIC, NEXT_VALUE, ENDED], seen: Mutex::default(), base };
+    let setting = Setting::new("grpo", &[]);
+    let task = RolloutTask { objective: &keeps, ..setting.task() };
+    let config = config(1).with_temperature(1.5);
+    let mut take = |count: usize| (0..count).collect();
+    let experience = task.experience(&model(1).valid(), Some(&critic().valid()), &config, 0, &mut take).unwrap();
+    let batch = keeps.seen.lock().unwrap().take().unwrap();
+    let [ended, metric, next] = [ENDED, METRIC, NEXT_VALUE].map(|name| flat(batch.column(name, "test").unwrap()));
+    let (old, squares) = (batch.old_logps("test").unwrap(), batch.sum_sq_probs("test").unwrap());
+    let [_, width] = old.dims();
+    let [old, squares, values] = [old, squares, batch.values("test").unwrap()].map(flat);
+    let (mut entropy, mut tokens) = (0.0, 0.0);
+    for row in 0..experience.len() {
+        let (completion, _) = experience.rollout(row);
+        let len = completion.ids.len();
+        assert_eq!(ended[row] == 1.0, completion.stopped);
+        assert_eq!(next[row], values[row * width + len], "the state after the last token");
+        for (at, sampled) in completion.logps.iter().enumerate() {
+            let (old, square) = (old[row * width + at], squares[row * width + at]);
+            assert!((old - sampled).abs() < 1e-5, "{old} {sampled}");
+            // At least the square of the one that was sampled, and what eight equal ones have.
+            assert!(square >= (2.0 * old).exp() - 1e-6 && (0.125..=1.0).contains(&square), "{square}");
+        }
+        (entropy, tokens) = (entropy + len as f64 * metric[row], tokens + len as f64);
+    }
+    assert!((entropy / tokens - experience.means().mean("entropy").unwrap()).abs() < 1e-6);
+    assert!(metric.iter().any(|other| (other - metric[0]).abs() > 1e-3), "{metric:?}");
+}
+
+#[test]
+fn the_greedy_response_is_sampled_and_judged_where_it_is_the_baseline() {
+    use accordant_objectives::advantage::remax::GREEDY_REWARD;
+    let judged = |judge: fn(&Rollout<'_>) -> Scored| {
+        let setting = Setting { judge, ..Setting::new("remax", &[("kl_coef", 0.0)]) };
+        let experience = setting.experience(&config(1));
+        let rows: Vec<usize> = (0..16).collect();
+        let (output, _) = setting.task().forward(&model(1), None::<&NoCritic>, &experience, &rows, None).unwrap();
+        (output.diagnostics().means.mean("policy/advantage").unwrap(), experience)
+    };
+    let mean = |experience: &Experience, baseline: &dyn Fn(usize) -> f64| {
+        let lens: Vec<f64> = (0..16).map(|row| experience.rollout(row).0.ids.len() as f64).collect();
+        let of_row = |row: usize| experience.rollout(row).1.rewards[0] - baseline(experience.prompt(row));
+        lens.iter().enumerate().map(|(row, len)| len * of_row(row)).sum::<f64>() / lens.iter().sum::<f64>()
+    };
+    let (advantage, experience) = judged(graded);
+    let policy = model(1).valid();
+    let greedy = accordant_lm::generate::greedy(&policy, &prompts(), &[STOP], 5, &device().without_autodiff()).unwrap();
+    let worth = |prompt: usize| {
+        graded(&Rollout { prompt, prompt_ids: &prompts()[prompt], completion: &greedy[prompt] }).rewards[0]
+    };
+    assert!((0..4).any(|prompt| worth(prompt) != 0.0), "a greedy response that is worth something");
+    assert!((advantage - mean(&experience, &worth)).abs() < 1e-5, "{advantage}");
+    // What the judge says goes before, and a greedy response without a reward is no baseline.
+    let (advantage, experience) =
+        judged(|rollout| Scored { columns: BTreeMap::from([(GREEDY_REWARD.name, 0.25)]), ..graded(rollout) });
+    assert!((advantage - mean(&experience, &|_| 0.25)).abs() < 1e-5, "{advantage}");
+    assert_eq!(judged(|_| Scored::new(f64::NAN)).0, 0.0);
+}
+
+#[test]
+fn optimizer_steps_of_a_pass_are_of_one_size() {
+    let setting = Setting::new("grpo", &[]);
+    let experience = setting.experience(&config(1).with_group_size(3).with_mask_truncated(true));
+    let sizes = |count: usize| -> Vec<usize> {
+        let config = config(1).with_minibatches(count);
+        let steps = minibatches(&setting.task(), &config, &experience, 0);
+        let mut rows: Vec<usize> = steps.iter().flatten().flatten().copied().collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..12).collect::<Vec<_>>());
+        steps.iter().map(|step| step.iter().map(Vec::len).sum()).collect()
+    };
+    assert_eq!(sizes(1), [12]);
+    assert_eq!(sizes(4), [3; 4]);
+    assert_eq!(sizes(5), [2, 2, 3, 2, 3]);
+    assert_eq!(sizes(8), [1, 2, 1, 2, 1, 2, 1, 2]);
+    assert_eq!(sizes(99), [1; 12]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod divergence;
 mod rewards;
 mod surrogate;
 mod time;
+mod weights;
 
 /// Whether a property is a claim about rollouts and nothing else.
 pub(super) fn is_about(property: Property) -> bool {
@@ -46,6 +47,11 @@ pub(super) fn laws<'a>(property: Property) -> Vec<Law<'a>> {
             vec![time::temporal_differences(discount, gae_lambda)]
         }
         Property::Telescopes => vec![time::telescopes()],
+        Property::ScoresPastTheEnd { discount, gae_lambda } => vec![time::past_the_end(discount, gae_lambda)],
+        Property::SumsRewards => vec![rewards::sums()],
+        Property::Corrects { ratio, min, max, drops } => vec![weights::corrects(ratio, min, max, drops)],
+        Property::DropsRows { threshold } => vec![weights::drops_rows(threshold)],
+        Property::DropsTokens { min_entropy } => vec![weights::drops_tokens(min_entropy)],
         _ => Vec::new(),
     }
 }

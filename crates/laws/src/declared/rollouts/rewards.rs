@@ -1,6 +1,6 @@
 //! What advantages make of rewards.
 
-use super::{advantages, eighths, plain, rewarded, scored};
+use super::{advantages, each, eighths, plain, rewarded, scored};
 use crate::{
     compare::{ROUNDING, close, same, same_advantages},
     report::Disagreement,
@@ -134,4 +134,27 @@ pub(super) fn increasing<'a>() -> Law<'a> {
         Ok(if rises { Verdict::Holds } else { Verdict::PutAside })
     });
     law.needs(Need::One, "a batch in which an advantage rises with its reward")
+}
+
+/// Two rewards are as good as their sum, and one that is missing is not there.
+pub(super) fn sums<'a>() -> Law<'a> {
+    plain("sum of rewards", |subject, case| {
+        let mut random = case.random();
+        let two = each(&case.batch, |_, response| {
+            // Both, the first one missing, or the second.
+            let missing = [None, None, Some("rewards"), Some("more_rewards")][random.below(4)];
+            if let Some(name) = missing {
+                response.columns.insert(name, f64::NAN);
+            }
+        });
+        let one = each(&two, |_, response| {
+            let present = ["rewards", "more_rewards"].map(|name| response.columns[name]);
+            let sum = present.iter().filter(|reward| !reward.is_nan()).sum();
+            response.columns.insert("rewards", sum);
+            response.columns.insert("more_rewards", f64::NAN);
+        });
+        let (expected, found) = (advantages(subject, &one)?, advantages(subject, &two)?);
+        same_advantages(&expected, &found).map_err(|found| note(found, "as of one reward, the sum"))?;
+        Ok(Verdict::Holds)
+    })
 }

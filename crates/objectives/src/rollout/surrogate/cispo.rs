@@ -6,7 +6,7 @@
 //! **Checked by:** golden numbers (TRL), hand-worked values and gradients, laws of surrogates.
 //! **Deviations:** bounds are ratios and not distances from 1, as in TRL; [`CispoConfig::around_one`] converts.
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, stable::exp};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Clipped, Method, Surrogate, Tokens, reinforce::reinforce_losses};
@@ -45,7 +45,7 @@ pub fn cispo_losses(
     advantages: Tensor<2>,
     config: &CispoConfig,
 ) -> Result<Tensor<2>> {
-    let weights = log_ratios.exp().clamp_max(config.high);
+    let weights = exp(log_ratios.detach()).clamp_max(config.high);
     let weights = match config.low {
         Some(low) => weights.clamp_min(low),
         None => weights,

@@ -6,7 +6,7 @@
 //! **Checked by:** golden numbers (TRL), hand-worked values and gradients, laws, finite differences.
 //! **Deviations:** none. The upper bound may differ from the lower one (DAPO's clip-higher).
 
-use accordant_ops::check_domain;
+use accordant_ops::{check_domain, stable::exp};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Clipped, Method, Surrogate, Tokens, check_like};
@@ -46,7 +46,7 @@ use crate::Result;
 #[doc(alias = "dual clip")]
 pub fn clip_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &ClipConfig) -> Result<Tensor<2>> {
     check_like("advantages", &log_ratios, &advantages)?;
-    let (ratios, costs) = (log_ratios.exp(), -advantages.detach());
+    let (ratios, costs) = (exp(log_ratios), -advantages.detach());
     let clipped = ratios.clone().clamp(1.0 - config.clip_low, 1.0 + config.clip_high) * costs.clone();
     let free = match config.ratio_max {
         Some(max) => ratios.clamp_max(max),

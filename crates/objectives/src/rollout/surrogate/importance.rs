@@ -7,7 +7,10 @@
 //! **Deviations:** the divergence is that of the sampled tokens and not of whole distributions, by `ρ − 1 − log ρ`,
 //! which has its value and its gradient on average.
 
-use accordant_ops::{check_domain, stable::expm1_minus_x};
+use accordant_ops::{
+    check_domain,
+    stable::{exp, expm1_minus_x},
+};
 use burn::{config::Config, tensor::Tensor};
 
 use super::{Method, Surrogate, Tokens, check_like};
@@ -44,7 +47,7 @@ use crate::Result;
 #[doc(alias = "1707.06347")]
 pub fn importance_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, kl_coef: f64) -> Result<Tensor<2>> {
     check_like("advantages", &log_ratios, &advantages)?;
-    let losses = -advantages.detach() * log_ratios.clone().exp();
+    let losses = -advantages.detach() * exp(log_ratios.clone());
     Ok(if kl_coef == 0.0 { losses } else { losses + expm1_minus_x(log_ratios) * kl_coef })
 }
 

@@ -50,10 +50,10 @@ pub struct Tokens {
     pub logps: Tensor<2>,
     /// Log-ratios at the chosen level, clamped; with gradient.
     pub log_ratios: Tensor<2>,
-    /// The tokens' own log-ratios, neither averaged nor clamped; with gradient.
-    pub token_log_ratios: Tensor<2>,
-    /// Log-ratios of the old policy to the sampler; constants, 0 without a sampler's own log-probabilities.
-    pub mismatch: Tensor<2>,
+    /// Log-probabilities under the old policy; constants.
+    pub old: Tensor<2>,
+    /// Log-ratios of the old policy to the sampler, where that has log-probabilities of its own; constants.
+    pub mismatch: Option<Tensor<2>>,
     /// [`MISMATCH`], `[rows]`, where the batch has it.
     pub row_mismatch: Option<Tensor<1>>,
     /// Advantages; constants.
@@ -70,8 +70,8 @@ impl Tokens {
         Self {
             logps: batch.policy(),
             log_ratios,
-            token_log_ratios: batch.policy() - batch.old(),
-            mismatch: batch.old() - batch.behavior(),
+            old: batch.old(),
+            mismatch: batch.has_behavior().then(|| batch.old() - batch.behavior()),
             row_mismatch: batch.known_column(MISMATCH),
             advantages: batch.advantages(),
             mask: batch.mask(),
@@ -116,6 +116,18 @@ pub trait Surrogate: std::fmt::Debug + Send + Sync {
     /// What its bounds do to a token, for metrics.
     fn clipped(&self, _log_ratio: f64, _advantage: f64) -> Option<Clipped> {
         None
+    }
+
+    /// How many of these tokens each of its bounds has changed, in the order of [`Clipped`]: a loop for all of them, since
+    /// one call for each token through a trait object takes longer than what is called.
+    fn count_clipped(&self, log_ratios: &[f64], advantages: &[f64]) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for (log_ratio, advantage) in log_ratios.iter().zip(advantages) {
+            if let Some(clipped) = self.clipped(*log_ratio, *advantage) {
+                counts[clipped as usize] += 1;
+            }
+        }
+        counts
     }
 
     /// Whether the loss is one of whole rows that has used [`Tokens::learned`] itself.

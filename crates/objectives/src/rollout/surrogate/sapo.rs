@@ -6,8 +6,14 @@
 //! surrogates.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, stable::expm1};
-use burn::{config::Config, tensor::Tensor};
+use accordant_ops::{
+    check_domain,
+    stable::{expm1, logistic},
+};
+use burn::{
+    config::Config,
+    tensor::{FloatDType, Tensor},
+};
 
 use super::{Method, Surrogate, Tokens, check_like};
 use crate::Result;
@@ -40,12 +46,10 @@ pub fn sapo_losses(log_ratios: Tensor<2>, advantages: Tensor<2>, config: &SapoCo
     check_like("advantages", &log_ratios, &advantages)?;
     let advantages = advantages.detach();
     let gains = advantages.clone().greater_scalar(0.0);
-    let of_sign = |positive: f64, negative: f64| advantages.full_like(negative).mask_fill(gains.clone(), positive);
     let SapoConfig { tau_positive, tau_negative } = *config;
-    // The plain form of σ, since τ (ρ − 1) is never below −τ: nothing overflows.
-    let excess = expm1(log_ratios) * of_sign(tau_positive, tau_negative);
-    let factors = of_sign(-4.0 / tau_positive, -4.0 / tau_negative) * advantages.clone();
-    Ok((excess.neg().exp() + 1.0).recip() * factors)
+    let tau = gains.cast(FloatDType::from(advantages.dtype())) * (tau_positive - tau_negative) + tau_negative;
+    let factors = advantages / tau.clone() * -4.0;
+    Ok(logistic(expm1(log_ratios) * tau) * factors)
 }
 
 /// Configuration of [`Sapo`].

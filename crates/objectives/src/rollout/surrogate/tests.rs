@@ -1,7 +1,7 @@
 //! What all surrogates have in common, and the parts that their tests share.
 
 use accordant_ops::{TokenLogps, reduce::Aggregation, stable::LOG_RATIO_CLAMP};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 
 use super::{Surrogate, Tokens, build, clip::ClipConfig, methods};
 pub(crate) use crate::rollout::tests::close;
@@ -9,7 +9,7 @@ use crate::{
     Options,
     rollout::{
         RatioLevel, RolloutBatch,
-        tests::{host, mask, matrix},
+        tests::{device, host, mask, matrix},
     },
 };
 
@@ -115,9 +115,9 @@ fn only_the_policy_gets_a_gradient() {
         let mask = mask([[true, true]]);
         let tokens = Tokens {
             log_ratios: logps.clone() * 0.5,
-            token_log_ratios: logps.clone() * 0.5,
+            old: logps.clone().detach() * 0.5,
             logps: logps.clone(),
-            mismatch: mismatch.clone(),
+            mismatch: Some(mismatch.clone()),
             row_mismatch: None,
             advantages: advantages.clone(),
             mask: mask.clone(),
@@ -216,5 +216,17 @@ fn every_surrogate_has_the_name_of_its_file_and_takes_its_level() {
         assert!(surrogate.check(level, Aggregation::SequenceMean).is_ok());
         assert_eq!(surrogate.is_of_rows(), method.name == "gmpo");
         assert_eq!(surrogate.corrects_mismatch(), method.name == "vespo");
+    }
+}
+
+#[test]
+fn no_rows_and_no_columns_are_no_losses() {
+    for shape in [[2, 0], [0, 2]] {
+        let empty = Tensor::<2>::zeros(shape, (&device(), DType::F64));
+        for surrogate in all() {
+            let mask = empty.clone().equal_scalar(1.0);
+            let [policy, old, advantages] = [(); 3].map(|()| empty.clone());
+            assert_eq!(losses_and_slopes(surrogate.as_ref(), policy, old, mask, advantages), (vec![], vec![]));
+        }
     }
 }

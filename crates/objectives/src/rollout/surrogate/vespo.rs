@@ -1,12 +1,13 @@
 //! Smooth weights of whole responses (VESPO).
 //!
-//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026).
+//! **Paper:** VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training (2026),
+//! 2602.10693.
 //! **Use when:** rollouts are stale or come from a sampler that differs from the trainer: the weight is that of the whole
 //! response, without a division by its length, and corrects for both.
 //! **Checked by:** a golden number, golden numbers (TRL), hand-worked values and gradients, laws of surrogates.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, check_shape, masked::masked_sum};
+use accordant_ops::{check_domain, check_shape, masked::masked_sum, stable::clamp_exponent};
 use burn::{
     config::Config,
     tensor::{Bool, Tensor},
@@ -30,8 +31,8 @@ const WEIGHT_MIN: f64 = 1e-8;
 /// ```
 ///
 /// with `(k, λ)` of gains where A ≥ 0 and of costs elsewhere, and `c` the response's sum of log-ratios of the old policy
-/// to its sampler. φ is 1 at w = 1 and goes to 0 on both sides. Every `log ρ_t` lies within ±20, and `log w` between
-/// log 1e−8 and 20. All weights are constants: the gradient is `−φ A ∇log π`.
+/// to its sampler. φ is 1 at w = 1 and goes to 0 on both sides. Every `log ρ_t` lies within ±20, `log w` between log 1e−8
+/// and 20, and φ is at most e^20, which only `λ` near 0 would exceed. All weights are constants: the gradient is `−φ A ∇log π`.
 ///
 /// # Shapes
 /// `logps`, `log_ratios` of tokens, `advantages` (the last two constants), `mask` and the result: `[rows, seq]`;
@@ -55,6 +56,7 @@ const WEIGHT_MIN: f64 = 1e-8;
 /// assert!((losses[0] - 1.0).abs() < 1e-6 && (losses[1] - 3.0).abs() < 1e-6);
 /// # Ok::<(), accordant_objectives::Error>(())
 /// ```
+#[doc(alias = "2602.10693")]
 pub fn vespo_losses(
     logps: Tensor<2>,
     log_ratios: Tensor<2>,
@@ -66,30 +68,32 @@ pub fn vespo_losses(
     check_like("log_ratios", &logps, &log_ratios)?;
     check_like("advantages", &logps, &advantages)?;
     check_shape("row_mismatch", &logps.dims()[..1], &row_mismatch.dims())?;
-    let log_weights = masked_sum(log_ratios.detach().clamp(-TOKEN_BOUND, TOKEN_BOUND), mask)? + row_mismatch.detach();
+    let log_ratios = clamp_exponent(log_ratios.detach(), Some(TOKEN_BOUND))?;
+    let log_weights = masked_sum(log_ratios, mask)? + row_mismatch.detach();
     let log_weights = log_weights.clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX).unsqueeze_dim::<2>(1);
     let weights = log_weights.clone().exp();
-    let phi = |k: f64, lambda: f64| (log_weights.clone() * k - weights.clone() * lambda + lambda).exp();
-    let costs = advantages.clone().lower_scalar(0.0);
-    let expand = |phi: Tensor<2>| phi.expand(logps.dims());
-    let gains = expand(phi(config.k_positive, config.lambda_positive));
-    let phi = gains.mask_where(costs, expand(phi(config.k_negative, config.lambda_negative)));
-    reinforce_losses(logps, advantages, Some(phi))
+    let phi = |k: f64, lambda: f64| {
+        (log_weights.clone() * k - weights.clone() * lambda + lambda).clamp_max(LOG_WEIGHT_MAX).exp()
+    };
+    // Weights of rows meet the advantages before one of them is chosen: choosing among rows that are expanded is slow.
+    let gains = advantages.clone() * phi(config.k_positive, config.lambda_positive);
+    let costs = advantages.clone() * phi(config.k_negative, config.lambda_negative);
+    reinforce_losses(logps, gains.mask_where(advantages.lower_scalar(0.0), costs), None)
 }
 
 /// Configuration of [`Vespo`].
 #[derive(Config, Debug, PartialEq)]
 pub struct VespoConfig {
-    /// How fast gains fade for small weights, finite and ≥ 0. 2: TRL's.
+    /// How fast gains fade for small weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub k_positive: f64,
-    /// How fast gains fade for large weights, finite and ≥ 0. 3: TRL's.
+    /// How fast gains fade for large weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub lambda_positive: f64,
-    /// How fast costs fade for small weights, finite and ≥ 0. 3: TRL's.
+    /// How fast costs fade for small weights, finite and ≥ 0. 3: the authors' and TRL's.
     #[config(default = 3.0)]
     pub k_negative: f64,
-    /// How fast costs fade for large weights, finite and ≥ 0. 2: TRL's.
+    /// How fast costs fade for large weights, finite and ≥ 0. 2: the authors' and TRL's.
     #[config(default = 2.0)]
     pub lambda_negative: f64,
 }
@@ -134,13 +138,17 @@ impl Surrogate for Vespo {
     }
 
     fn losses(&self, tokens: &Tokens) -> Result<Tensor<2>> {
-        let mismatch = match &tokens.row_mismatch {
-            Some(sum) => sum.clone(),
-            None => masked_sum(tokens.mismatch.clone().clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX), tokens.mask.clone())?,
+        let mismatch = match (&tokens.row_mismatch, &tokens.mismatch) {
+            (Some(sum), _) => sum.clone(),
+            (None, Some(each)) => masked_sum(each.clone().clamp(WEIGHT_MIN.ln(), LOG_WEIGHT_MAX), tokens.mask.clone())?,
+            (None, None) => {
+                let advantages = &tokens.advantages;
+                Tensor::zeros([advantages.dims()[0]], (&advantages.device(), advantages.dtype()))
+            }
         };
         vespo_losses(
             tokens.logps.clone(),
-            tokens.token_log_ratios.clone(),
+            tokens.logps.clone() - tokens.old.clone(),
             tokens.advantages.clone(),
             tokens.mask.clone(),
             mismatch,
@@ -186,6 +194,19 @@ mod tests {
         assert_eq!(token(&vespo(), -2.0, 0.0, 0.0), (0.0, 0.0));
     }
 
+    /// λ = 0 and k = 10: the weight would be e^200, and its product with no advantage NaN in f32.
+    #[test]
+    fn a_weight_that_does_not_fade_is_finite_in_single_precision() {
+        let unfaded = VespoConfig::new().with_k_positive(10.0).with_lambda_positive(0.0);
+        let single = |value: f64| matrix([[value]]).cast(burn::tensor::FloatDType::F32);
+        for (advantage, expected) in [(1.0, 20f64.exp()), (0.0, 0.0)] {
+            let mismatch = single(20.0).reshape([1]);
+            let loss = vespo_losses(single(-1.0), single(0.0), single(advantage), mask([[true]]), mismatch, &unfaded);
+            let loss = host(loss.unwrap())[0];
+            assert!((loss - expected).abs() <= 1e-5 * expected, "{loss}");
+        }
+    }
+
     #[test]
     fn weights_have_bounds() {
         let (logps, one, all) = (matrix([[-1.0]]), matrix([[-1.0]]), mask([[true]]));
@@ -213,8 +234,8 @@ mod tests {
             Tokens {
                 logps: row([-1.0, -1.0, 0.0]),
                 log_ratios: row([9.0; 3]),
-                token_log_ratios: row([0.0; 3]),
-                mismatch: row([0.25, -30.0, 7.0]),
+                old: row([-1.0, -1.0, 0.0]),
+                mismatch: Some(row([0.25, -30.0, 7.0])),
                 row_mismatch: row_mismatch
                     .map(|c| Tensor::from_data([c], (&row([0.0; 3]).device(), row([0.0; 3]).dtype()))),
                 advantages: row([1.0; 3]),

@@ -41,7 +41,7 @@ const ATANH: [f64; 10] = [
 ];
 
 #[inline(always)]
-fn polynomial(coefficients: &[f64], x: f64) -> f64 {
+pub(super) fn polynomial(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 

@@ -1,12 +1,15 @@
 //! Functions of single numbers: vectors in f64 whatever is stored, so that f32 results are rounded once.
 
-use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
+use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor};
 use burn::tensor::DType;
 
-use super::elementary::{Exp, ln, log1p};
+use super::elementary::{Exp, ln, log1p, polynomial};
 use super::real::Real;
 use super::{numbers, tensor, vectorized};
-use crate::backend::pointwise::{Function, Pointwise};
+use crate::{
+    backend::pointwise::{Function, Pointwise},
+    stable::naive::{ERFCX, ERFCX_CENTER},
+};
 
 /// Numbers that one thread takes at least: some tens of microseconds of work.
 const GRAIN: usize = 1 << 15;
@@ -39,13 +42,18 @@ fn fill<T: Real>(x: &[T], values: &mut [T], slopes: Option<&mut [T]>, f: impl Fn
     );
 }
 
+/// `1 / (1 + exp(-x))`, where `tail` is `exp(-|x|)`.
+#[inline(always)]
+fn logistic(x: f64, tail: f64) -> f64 {
+    (if x < 0.0 { tail } else { 1.0 }) / (1.0 + tail)
+}
+
 /// Value and slope of `log(1 + exp(x))`.
 #[inline(always)]
 fn softplus(x: f64) -> [f64; 2] {
     let tail = Exp::of(-x.abs()).exp();
-    let slope = if x < 0.0 { tail } else { 1.0 } / (1.0 + tail);
     // Of NaN, the maximum is 0 and the rest NaN.
-    [x.max(0.0) + log1p(tail), slope]
+    [x.max(0.0) + log1p(tail), logistic(x, tail)]
 }
 
 /// Value and slope of `log(1 - exp(a))`.
@@ -56,6 +64,24 @@ fn log1mexp(a: f64, max: f64) -> [f64; 2] {
     let (p, complement) = (exp.exp(), -exp.expm1());
     let value = if p > 0.5 { ln(complement) } else { log1p(-p) };
     [value, if beyond { 0.0 } else { -p / complement }]
+}
+
+/// Value and slope of `log Φ(z)`.
+#[inline(always)]
+fn log_normal_cdf(z: f64) -> [f64; 2] {
+    /// √(2/π): twice the density at 0.
+    const TWICE_DENSITY: f64 = 0.797_884_560_802_865_4;
+    let t = z.abs() * std::f64::consts::FRAC_1_SQRT_2;
+    // Half of `exp(t²) erfc(t)`: the smaller tail without its exponential.
+    let other = 0.5 * polynomial(&ERFCX, 1.0 - 2.0 * ERFCX_CENTER / (t + ERFCX_CENTER)) / (1.0 + 2.0 * t);
+    let exponent = -0.5 * z * z;
+    let density = Exp::of(exponent).exp();
+    if z > 0.0 {
+        let beyond = density * other;
+        [log1p(-beyond), 0.5 * TWICE_DENSITY * density / (1.0 - beyond)]
+    } else {
+        [ln(other) + exponent, 0.5 * TWICE_DENSITY / other]
+    }
 }
 
 fn run<T: Real>(x: &FloatTensor<Flex>, function: Function, sloped: bool) -> (Vec<T>, Option<Vec<T>>) {
@@ -81,6 +107,15 @@ fn run<T: Real>(x: &FloatTensor<Flex>, function: Function, sloped: bool) -> (Vec
                 let [value, slope] = softplus(-x);
                 [-value, slope]
             }),
+            Function::Logistic => fill_with!(x => {
+                let tail = Exp::of(-x.abs()).exp();
+                let value = logistic(x, tail);
+                [value, value * logistic(-x, tail)]
+            }),
+            Function::Exp => fill_with!(x => {
+                let exp = Exp::of(x).exp();
+                [exp, exp]
+            }),
             Function::Log1p => fill_with!(x => [log1p(x), 1.0 / (1.0 + x)]),
             Function::Expm1 => fill_with!(x => [Exp::of(x).expm1(), Exp::of(x).exp()]),
             Function::Expm1MinusX => fill_with!(x => [Exp::of(x).expm1_minus(x), Exp::of(x).expm1()]),
@@ -89,14 +124,54 @@ fn run<T: Real>(x: &FloatTensor<Flex>, function: Function, sloped: bool) -> (Vec
                 let [value, slope] = log1mexp(a, max);
                 [a - value, 1.0 - slope]
             }),
+            Function::LogNormalCdf => fill_with!(z => log_normal_cdf(z)),
         }
     });
     (values, slopes)
 }
 
+fn clamped<T: Real>(x: &FloatTensor<Flex>, bound: f64) -> FloatTensor<Flex> {
+    let [low, high] = [-bound, bound].map(T::from_f64);
+    let mut values = vec![T::ZERO; x.shape().num_elements()];
+    numbers::<T, _>(x, |x| {
+        vectorized(
+            pulp::Arch::new(),
+            #[inline(always)]
+            || {
+                for (x, value) in x.iter().zip(&mut values) {
+                    let capped = if *x > high { high } else { *x };
+                    *value = if capped < low { low } else { capped };
+                }
+            },
+        );
+    });
+    tensor(values, x.shape())
+}
+
+fn clamped_grad<T: Real>(x: &FloatTensor<Flex>, grad: &FloatTensor<Flex>, bound: f64) -> FloatTensor<Flex> {
+    let [low, high] = [-bound, bound].map(T::from_f64);
+    let mut grads = vec![T::ZERO; x.shape().num_elements()];
+    numbers::<T, _>(x, |x| {
+        numbers::<T, _>(grad, |grad| {
+            vectorized(
+                pulp::Arch::new(),
+                #[inline(always)]
+                || {
+                    for ((x, from), to) in x.iter().zip(grad).zip(&mut grads) {
+                        *to = if *x > high || *x < low { T::ZERO } else { *from };
+                    }
+                },
+            );
+        });
+    });
+    tensor(grads, x.shape())
+}
+
 impl Pointwise for Flex {
     fn values(x: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
         match x.dtype() {
+            // To the last digit, as whoever calls it in f64 expects of it.
+            DType::F64 if function == Function::Exp => Self::float_exp(x),
             DType::F64 => tensor(run::<f64>(&x, function, false).0, x.shape()),
             _ => tensor(run::<f32>(&x, function, false).0, x.shape()),
         }
@@ -107,9 +182,28 @@ impl Pointwise for Flex {
             let (values, slopes) = run::<T>(x, function, true);
             (tensor(values, x.shape()), tensor(slopes.expect("asked for"), x.shape()))
         }
+        // One tensor is both.
+        if function == Function::Exp {
+            let values = Self::values(x, function);
+            return (values.clone(), values);
+        }
         match x.dtype() {
             DType::F64 => both::<f64>(&x, function),
             _ => both::<f32>(&x, function),
+        }
+    }
+
+    fn clamped(x: FloatTensor<Self>, bound: f64) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F64 => clamped::<f64>(&x, bound),
+            _ => clamped::<f32>(&x, bound),
+        }
+    }
+
+    fn clamped_grad(x: FloatTensor<Self>, grad: FloatTensor<Self>, bound: f64) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F64 => clamped_grad::<f64>(&x, &grad, bound),
+            _ => clamped_grad::<f32>(&x, &grad, bound),
         }
     }
 }
