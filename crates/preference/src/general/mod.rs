@@ -50,6 +50,6 @@ pub mod transitivity;
 pub mod winners;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use matrix::PreferenceMatrix;

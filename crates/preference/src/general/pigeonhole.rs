@@ -1,6 +1,6 @@
 //! Intervals of means over pairs or triples that share items (pigeonhole bootstrap).
 //!
-//! **Paper:** The Pigeonhole Bootstrap (A. B. Owen, 2007), 0712.1111, with one set of items on all sides.
+//! **Paper:** The Pigeonhole Bootstrap (A. B. Owen, Annals of Applied Statistics, 2007), with one set of items on all sides.
 //! **Use when:** a mean over pairs is reported, and each item is part of many of them: drawing pairs would give an interval
 //! several times too narrow.
 //! **Checked by:** hand-worked weights, the standard error of a mean over items, reproducibility.
@@ -65,7 +65,6 @@ impl PigeonholeConfig {
     /// assert!(right.low < 0.6 && right.high > 0.6);
     /// # Ok::<(), accordant_preference::Error>(())
     /// ```
-    #[doc(alias = "0712.1111")]
     #[doc(alias = "two-way bootstrap")]
     pub fn interval<const K: usize>(&self, num_items: usize, pairs: &[[usize; K]], values: &[f64]) -> Result<Interval> {
         let Self { seed, resamples, level } = *self;
