@@ -8,6 +8,8 @@
 //! |---|---|---|
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
 //! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
+//! | [`implicit`] | what language models imply: verdicts of judges, and when to trust them | [`implicit::judge`] |
+//! | [`measurement`] | what preferences and utilities say about whoever has them | [`measurement::coherence`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
@@ -55,8 +57,10 @@ pub mod distributional;
 pub mod error;
 pub mod general;
 pub mod graph;
+pub mod implicit;
 pub mod link;
 pub mod listwise;
+pub mod measurement;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;

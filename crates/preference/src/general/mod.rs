@@ -25,8 +25,12 @@
 //! | [`transitivity`] | how far preferences are from an order |
 //! | [`hodge`] | the part of the leads that scores explain, and the part that goes in circles |
 //! | [`linear_choice`] | orders by a linear reward that respect what all voters agree on |
+//! | [`blotto`] | a game whose strategies beat each other in circles: a world to test on |
+//! | [`cyclic_split`] | pairs and circles of three to train on and to hold out |
 //! | [`pigeonhole`] | intervals of means over pairs that share items |
 
+pub mod blotto;
+pub mod cyclic_split;
 pub mod embedding;
 pub mod gpm;
 pub mod gpm_regression;
@@ -46,6 +50,6 @@ pub mod transitivity;
 pub mod winners;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use matrix::PreferenceMatrix;

@@ -1,10 +1,10 @@
-//! Intervals of means over pairs that share items (pigeonhole bootstrap).
+//! Intervals of means over pairs or triples that share items (pigeonhole bootstrap).
 //!
-//! **Paper:** The Pigeonhole Bootstrap (A. B. Owen, 2007), 0712.1111, with one set of items on both sides.
+//! **Paper:** The Pigeonhole Bootstrap (A. B. Owen, Annals of Applied Statistics, 2007), with one set of items on all sides.
 //! **Use when:** a mean over pairs is reported, and each item is part of many of them: drawing pairs would give an interval
 //! several times too narrow.
 //! **Checked by:** hand-worked weights, the standard error of a mean over items, reproducibility.
-//! **Deviations:** a pair of two draws of one item does not occur; its weight is left out.
+//! **Deviations:** an item is not paired with itself, however often it was drawn.
 
 use accordant_ops::check_domain;
 use burn::config::Config;
@@ -32,7 +32,7 @@ pub struct Interval {
 /// Configuration of the bootstrap.
 ///
 /// ```text
-/// draw as many items as there are, with repetition: item i comes m_i times;   a pair (i, j) counts m_i m_j times
+/// draw as many items as there are, with repetition: item i comes m_i times;   a pair (i, j) counts m_i m_j times, and so on
 /// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct PigeonholeConfig {
@@ -47,7 +47,7 @@ pub struct PigeonholeConfig {
 }
 
 impl PigeonholeConfig {
-    /// The mean of `values` over pairs of items `0..num_items`, and its percentile interval.
+    /// The mean of `values` over pairs (or triples, ...) of items `0..num_items`, and its percentile interval.
     ///
     /// The difference of two models has the interval of their values' differences: it is paired. Draws that miss every pair
     /// are left out.
@@ -59,25 +59,25 @@ impl PigeonholeConfig {
     /// # Example
     /// ```
     /// use accordant_preference::general::pigeonhole::PigeonholeConfig;
-    /// let pairs = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)];
+    /// let pairs = [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]];
     /// let right = PigeonholeConfig::new(0).interval(4, &pairs, &[1.0, 1.0, 0.0, 1.0, 0.0])?;
     /// assert_eq!(right.estimate, 0.6);
     /// assert!(right.low < 0.6 && right.high > 0.6);
     /// # Ok::<(), accordant_preference::Error>(())
     /// ```
-    #[doc(alias = "0712.1111")]
     #[doc(alias = "two-way bootstrap")]
-    pub fn interval(&self, num_items: usize, pairs: &[(usize, usize)], values: &[f64]) -> Result<Interval> {
+    pub fn interval<const K: usize>(&self, num_items: usize, pairs: &[[usize; K]], values: &[f64]) -> Result<Interval> {
         let Self { seed, resamples, level } = *self;
         check_domain(resamples > 0, "resamples", ">= 1", resamples as f64)?;
         check_domain(level > 0.0 && level < 1.0, "level", "in (0, 1)", level)?;
         check_length("values", pairs.len(), values.len())?;
-        for (row, (&(first, second), value)) in pairs.iter().zip(values).enumerate() {
-            check_index(row, "first", first, num_items)?;
-            check_index(row, "second", second, num_items)?;
+        for (row, (pair, value)) in pairs.iter().zip(values).enumerate() {
             check_record(value.is_finite(), row, "values", "a finite number", *value)?;
-            if first == second {
-                return Err(Error::Repeated { row, item: first });
+            for (at, &item) in pair.iter().enumerate() {
+                check_index(row, "pairs", item, num_items)?;
+                if pair[..at].contains(&item) {
+                    return Err(Error::Repeated { row, item });
+                }
             }
         }
         if pairs.is_empty() {
@@ -101,10 +101,10 @@ impl PigeonholeConfig {
 }
 
 /// The mean over pairs with weights `m_i m_j`; none when no pair has a weight.
-fn weighted_mean(times: &[u32], pairs: &[(usize, usize)], values: &[f64]) -> Option<f64> {
+fn weighted_mean<const K: usize>(times: &[u32], pairs: &[[usize; K]], values: &[f64]) -> Option<f64> {
     let (mut sum, mut total) = (0.0, 0.0);
-    for (&(first, second), value) in pairs.iter().zip(values) {
-        let weight = f64::from(times[first] * times[second]);
+    for (pair, value) in pairs.iter().zip(values) {
+        let weight: f64 = pair.iter().map(|&item| f64::from(times[item])).product();
         sum += weight * value;
         total += weight;
     }
@@ -126,10 +126,12 @@ mod tests {
 
     #[test]
     fn pairs_count_as_often_as_both_items_were_drawn() {
-        let pairs = [(0, 1), (1, 2), (0, 2)];
+        let pairs = [[0, 1], [1, 2], [0, 2]];
         assert_eq!(weighted_mean(&[2, 1, 0], &pairs, &[3.0, 5.0, 7.0]), Some(3.0));
         assert_eq!(weighted_mean(&[1, 1, 3], &pairs, &[1.0, 2.0, 4.0]), Some((1.0 + 6.0 + 12.0) / 7.0));
         assert_eq!(weighted_mean(&[3, 0, 0], &pairs, &[1.0; 3]), None);
+        let triples = [[0, 1, 2], [1, 2, 3]];
+        assert_eq!(weighted_mean(&[2, 3, 1, 1], &triples, &[1.0, 4.0]), Some((6.0 + 12.0) / 9.0));
     }
 
     #[test]
@@ -145,8 +147,8 @@ mod tests {
         let n = 60;
         let mut rng = stream(1, Purpose::World, 0);
         let effects: Vec<f64> = (0..n).map(|_| StandardNormal.sample(&mut rng)).collect();
-        let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect();
-        let values: Vec<f64> = pairs.iter().map(|&(i, j)| effects[i] + effects[j]).collect();
+        let pairs: Vec<[usize; 2]> = (0..n).flat_map(|i| (i + 1..n).map(move |j| [i, j])).collect();
+        let values: Vec<f64> = pairs.iter().map(|&[i, j]| effects[i] + effects[j]).collect();
         let found = PigeonholeConfig::new(3).interval(n, &pairs, &values).unwrap();
         let mean = effects.iter().sum::<f64>() / n as f64;
         let spread = effects.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
@@ -165,23 +167,23 @@ mod tests {
     fn what_is_no_data_is_an_error_and_fields_have_domains_and_defaults() {
         let defaults = PigeonholeConfig::new(5);
         assert_eq!((defaults.seed, defaults.resamples, defaults.level), (5, 2000, 0.95));
-        let text = |config: &PigeonholeConfig, pairs: &[(usize, usize)], values: &[f64]| {
+        let text = |config: &PigeonholeConfig, pairs: &[[usize; 2]], values: &[f64]| {
             config.interval(3, pairs, values).unwrap_err().to_string()
         };
         assert!(text(&defaults, &[], &[]).starts_with("`pairs`: nothing"));
-        assert!(text(&defaults, &[(0, 1)], &[]).starts_with("`values`: expected 1"));
-        assert_eq!(text(&defaults, &[(3, 1)], &[1.0]), "record 0: `first` 3 is not in 0..3");
-        assert_eq!(text(&defaults, &[(0, 1), (1, 3)], &[1.0; 2]), "record 1: `second` 3 is not in 0..3");
-        assert_eq!(text(&defaults, &[(1, 1)], &[1.0]), "record 0: item 1 twice");
-        assert!(text(&defaults, &[(0, 1)], &[f64::NAN]).contains("`values`: expected a finite number"));
-        assert!(text(&defaults.clone().with_resamples(0), &[(0, 1)], &[1.0]).starts_with("`resamples`"));
+        assert!(text(&defaults, &[[0, 1]], &[]).starts_with("`values`: expected 1"));
+        assert_eq!(text(&defaults, &[[3, 1]], &[1.0]), "record 0: `pairs` 3 is not in 0..3");
+        assert_eq!(text(&defaults, &[[0, 1], [1, 3]], &[1.0; 2]), "record 1: `pairs` 3 is not in 0..3");
+        assert_eq!(text(&defaults, &[[1, 1]], &[1.0]), "record 0: item 1 twice");
+        assert!(text(&defaults, &[[0, 1]], &[f64::NAN]).contains("`values`: expected a finite number"));
+        assert!(text(&defaults.clone().with_resamples(0), &[[0, 1]], &[1.0]).starts_with("`resamples`"));
         for level in [0.0, 1.0, f64::NAN] {
-            assert!(text(&defaults.clone().with_level(level), &[(0, 1)], &[1.0]).starts_with("`level`"));
+            assert!(text(&defaults.clone().with_level(level), &[[0, 1]], &[1.0]).starts_with("`level`"));
         }
         // One draw, and it misses the only pair.
         let misses = (0..100)
-            .find(|&seed| PigeonholeConfig::new(seed).with_resamples(1).interval(3, &[(0, 1)], &[1.0]).is_err());
+            .find(|&seed| PigeonholeConfig::new(seed).with_resamples(1).interval(3, &[[0, 1]], &[1.0]).is_err());
         let config = PigeonholeConfig::new(misses.expect("7 draws in 9 miss it")).with_resamples(1);
-        assert!(text(&config, &[(0, 1)], &[1.0]).contains("no draw has met one"));
+        assert!(text(&config, &[[0, 1]], &[1.0]).contains("no draw has met one"));
     }
 }

@@ -1,0 +1,195 @@
+//! Colonel Blotto: a game whose strategies beat each other in circles.
+//!
+//! **Paper:** La théorie du jeu et les équations intégrales à noyau symétrique (É. Borel, 1921); the castles are those of
+//! FiveThirtyEight's The Battle For Riddler Nation (2017).
+//! **Use when:** a world is wanted in which preferences are known, follow from features and fit no score.
+//! **Checked by:** hand-worked battles; the counts published with the strategies of 1 349 people (in the tests of the crate).
+//! **Deviations:** none.
+
+use std::collections::HashSet;
+
+use accordant_ops::check_domain;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::PreferenceMatrix;
+use crate::{
+    Outcome, Result,
+    error::{check_length, check_record},
+    random::{Purpose, stream},
+};
+
+/// How many castles there are; castle `k`, counted from 1, is worth `k` points.
+pub const NUM_CASTLES: usize = 10;
+/// How many soldiers a strategy has.
+pub const NUM_SOLDIERS: f64 = 100.0;
+
+/// Who wins a battle: each castle's points go to whoever sent strictly more soldiers, and are split where both sent as many;
+/// more points win.
+///
+/// # Errors
+/// [`crate::Error::Length`] for strategies of other than [`NUM_CASTLES`] castles.
+///
+/// # Example
+/// ```
+/// use accordant_preference::{Outcome, general::blotto::battle};
+/// let mut all_on_ten = [0.0; 10];
+/// all_on_ten[9] = 100.0;
+/// // Ten points for castle 10 against 45 for the nine others.
+/// assert_eq!(battle(&all_on_ten, &[10.0; 10])?, Outcome::Second);
+/// # Ok::<(), accordant_preference::Error>(())
+/// ```
+pub fn battle(first: &[f64], second: &[f64]) -> Result<Outcome> {
+    check_length("first", NUM_CASTLES, first.len())?;
+    check_length("second", NUM_CASTLES, second.len())?;
+    // Points above one half, doubled: whole numbers.
+    let lead: f64 =
+        first.iter().zip(second).enumerate().map(|(castle, (a, b))| (castle + 1) as f64 * sign(a - b)).sum();
+    Ok(match sign(lead) {
+        1.0 => Outcome::First,
+        -1.0 => Outcome::Second,
+        _ => Outcome::Tie,
+    })
+}
+
+/// 0 of 0, unlike [`f64::signum`].
+fn sign(x: f64) -> f64 {
+    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
+}
+
+/// Who beats whom, of all pairs: chances 1, 0 and ½.
+///
+/// # Errors
+/// [`crate::Error::Empty`] without a strategy, [`crate::Error::Length`] for one of other than [`NUM_CASTLES`] castles,
+/// [`crate::Error::Record`] for soldiers that are not finite and ≥ 0.
+pub fn preferences(strategies: &[Vec<f64>]) -> Result<PreferenceMatrix> {
+    for (row, strategy) in strategies.iter().enumerate() {
+        check_length("strategies", NUM_CASTLES, strategy.len())?;
+        let mut soldiers = strategy.iter();
+        soldiers.try_for_each(|&x| check_record(x.is_finite() && x >= 0.0, row, "strategies", "finite and >= 0", x))?;
+    }
+    let margin = |a: &Vec<f64>, b: &Vec<f64>| Ok(battle(a, b)?.share() - 0.5);
+    let row = |a: &Vec<f64>| strategies.iter().map(|b| margin(a, b)).collect::<Result<Vec<f64>>>();
+    PreferenceMatrix::from_margins(&strategies.iter().map(row).collect::<Result<Vec<_>>>()?)
+}
+
+/// Different strategies that people might send in, each of [`NUM_SOLDIERS`] soldiers.
+///
+/// Castles get soldiers in proportion to `k^γ exp(σ z)` with standard normal `z`: some strategies follow the castles' worth,
+/// some bet on a few of them.
+///
+/// # Errors
+/// A domain error for more than a million strategies.
+///
+/// # Example
+/// ```
+/// use accordant_preference::general::blotto::random_strategies;
+/// let strategies = random_strategies(7, 3)?;
+/// assert!(strategies.iter().all(|soldiers| soldiers.iter().sum::<f64>() == 100.0));
+/// # Ok::<(), accordant_preference::Error>(())
+/// ```
+pub fn random_strategies(seed: u64, count: usize) -> Result<Vec<Vec<f64>>> {
+    check_domain(count <= 1_000_000, "count", "at most a million", count as f64)?;
+    let mut rng = stream(seed, Purpose::World, 0);
+    let (mut strategies, mut seen) = (Vec::with_capacity(count), HashSet::new());
+    while strategies.len() < count {
+        let (worth, noise) = (rng.random_range(0.0..2.0), rng.random_range(0.2..1.6));
+        let weights: Vec<f64> = (1..=NUM_CASTLES)
+            .map(|castle| {
+                let z: f64 = StandardNormal.sample(&mut rng);
+                (castle as f64).powf(worth) * (noise * z).exp()
+            })
+            .collect();
+        let soldiers = allot(&weights);
+        if seen.insert(soldiers.clone()) {
+            strategies.push(soldiers.into_iter().map(f64::from).collect());
+        }
+    }
+    Ok(strategies)
+}
+
+/// All soldiers in proportion to the weights, the largest remainders rounded up.
+fn allot(weights: &[f64]) -> Vec<u32> {
+    let total: f64 = weights.iter().sum();
+    let exact: Vec<f64> = weights.iter().map(|weight| NUM_SOLDIERS * weight / total).collect();
+    let mut soldiers: Vec<u32> = exact.iter().map(|x| x.floor() as u32).collect();
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()));
+    let left = NUM_SOLDIERS as usize - soldiers.iter().sum::<u32>() as usize;
+    order.into_iter().cycle().take(left).for_each(|castle| soldiers[castle] += 1);
+    soldiers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::general::{
+        transitivity::{consistence, num_cyclic_triples},
+        winners::condorcet_winner,
+    };
+
+    fn on(castles: &[usize]) -> Vec<f64> {
+        (1..=10).map(|castle| if castles.contains(&castle) { 1.0 } else { 0.0 }).collect()
+    }
+
+    #[test]
+    fn battles_by_hand() {
+        // 1 + 10 against 5 + 7.
+        assert_eq!(battle(&on(&[1, 10]), &on(&[5, 7])).unwrap(), Outcome::Second);
+        // Ten is shared: 1 against 5.
+        assert_eq!(battle(&on(&[1, 10]), &on(&[5, 10])).unwrap(), Outcome::Second);
+        assert_eq!(battle(&on(&[3, 10]), &on(&[1, 2, 9])).unwrap(), Outcome::First);
+        assert_eq!(battle(&on(&[1, 2]), &on(&[3])).unwrap(), Outcome::Tie);
+        assert_eq!(battle(&on(&[4]), &on(&[4])).unwrap(), Outcome::Tie);
+        assert!(battle(&[1.0], &on(&[1])).unwrap_err().to_string().starts_with("`first`"));
+        assert!(battle(&on(&[1]), &[1.0]).unwrap_err().to_string().starts_with("`second`"));
+    }
+
+    #[test]
+    fn three_strategies_in_a_circle() {
+        let [a, b, c] = [[2.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 2.0]].map(|soldiers| {
+            let mut all = vec![0.0; 10];
+            // Of castles 8, 9 and 10 any two beat the third.
+            all[7..].copy_from_slice(&soldiers);
+            all
+        });
+        let matrix = preferences(&[a, b, c]).unwrap();
+        assert_eq!(
+            (num_cyclic_triples(&matrix), condorcet_winner(&matrix), consistence(&matrix)),
+            (1, None, Some(0.0))
+        );
+    }
+
+    #[test]
+    fn soldiers_are_allotted_by_largest_remainder() {
+        // 100 / 7: 14.28…, 42.85…, 42.85… → 14, 43, 43.
+        assert_eq!(allot(&[1.0, 3.0, 3.0]), [14, 43, 43]);
+        assert_eq!(allot(&[1.0, 1.0, 1.0]), [34, 33, 33]);
+    }
+
+    #[test]
+    fn random_strategies_are_different_and_go_in_circles() {
+        let strategies = random_strategies(0, 200).unwrap();
+        let distinct: HashSet<Vec<u64>> =
+            strategies.iter().map(|strategy| strategy.iter().map(|x| x.to_bits()).collect()).collect();
+        assert_eq!(distinct.len(), 200);
+        assert!(strategies.iter().all(|strategy| strategy.iter().sum::<f64>() == NUM_SOLDIERS));
+        let circles = num_cyclic_triples(&preferences(&strategies).unwrap()) as f64;
+        // 200 · 199 · 198 / 6 triples; a coin for each pair would make a quarter of them circles.
+        let share = circles / 1_313_400.0;
+        assert!((0.05..0.25).contains(&share), "{share}");
+        assert_eq!(random_strategies(0, 200).unwrap(), strategies);
+        assert_ne!(random_strategies(1, 200).unwrap(), strategies);
+        assert!(random_strategies(0, 1_000_001).is_err());
+    }
+
+    #[test]
+    fn what_is_no_strategy_is_an_error() {
+        assert!(preferences(&[]).is_err());
+        assert!(preferences(&[vec![1.0]]).unwrap_err().to_string().starts_with("`strategies`: expected 10"));
+        for soldiers in [-1.0, f64::NAN] {
+            let error = preferences(&[on(&[1]), vec![soldiers; 10]]).unwrap_err();
+            assert!(error.to_string().starts_with("record 1: `strategies`"), "{error}");
+        }
+    }
+}
