@@ -1,7 +1,8 @@
 //! Expectation-maximization (EM) over users of a few kinds, whatever a kind is.
 //!
 //! **Paper:** Maximum Likelihood from Incomplete Data via the EM Algorithm (A. P. Dempster, N. M. Laird and D. B. Rubin,
-//! 1977); hard assignments as in MaxMin-RLHF: Alignment with Diverse Human Preferences (2024), 2402.08925.
+//! 1977); hard assignments as in MaxMin-RLHF: Towards Equitable Alignment of Large Language Models with Diverse Human
+//! Preferences (2024), 2402.08925.
 //! **Use when:** you write a mixture of your own: implement [`Components`].
 //! **Checked by:** a published trace ([`super::mixture`]), monotony, symmetric starts, empty components.
 //! **Deviations:** none.

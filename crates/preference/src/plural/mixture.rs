@@ -1,6 +1,7 @@
 //! Mixture of Bradley-Terry models by expectation-maximization (MaxMin-RLHF's reward models).
 //!
-//! **Paper:** MaxMin-RLHF: Alignment with Diverse Human Preferences (2024), 2402.08925.
+//! **Paper:** MaxMin-RLHF: Towards Equitable Alignment of Large Language Models with Diverse Human Preferences (2024),
+//! 2402.08925.
 //! **Use when:** users are of a few kinds, nobody knows who is of which, and each gave several pairs.
 //! **Checked by:** a published trace of EM, known groups (ARI), one component being Bradley-Terry, both faces tied.
 //! **Deviations:** users are assigned by chances; the paper's hard assignment is [`Assignment::Hard`](super::em::Assignment).

@@ -3,6 +3,10 @@
 //! | module | what it models |
 //! |---|---|
 //! | [`mixture`] | a few kinds of users with Bradley-Terry scores each, by EM: **start here** |
+//! | [`reward_features`] | a common score, shared features, and each user's own weights of them |
+//! | [`lore`] | each user's weights on the simplex of a few bases of scores |
+//! | [`pal`] | users between a few prototypes, by distance, angle or direction |
+//! | [`ideal_point`] | users who like what is near a point of their own |
 //! | [`ranking_mixture`] | the same of users who rank: Plackett-Luce scores |
 //! | [`private`] | a table of one's own for each user: the baseline that shares nothing |
 //! | [`logistic`] | one user by themselves, shrunk to anything |
@@ -12,6 +16,8 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`em`] | expectation-maximization over users, whatever a component is |
+//! | [`simplex`] | weights on the simplex of fixed scores, fitted to a few pairs |
+//! | [`world`] | seeded users of known kinds |
 //! | [`agreement`] | how well two groupings of users agree |
 //!
 //! On the host, [`UserPairs`] holds who judged what, [`Items`] what a score reads of an item (a row of features, or
@@ -21,13 +27,35 @@
 
 pub mod agreement;
 pub mod em;
+pub mod ideal_point;
 pub mod logistic;
+pub mod lore;
 pub mod mixture;
+pub mod pal;
 pub mod private;
 pub mod ranking_mixture;
+pub mod reward_features;
+pub mod simplex;
+pub mod world;
 
+mod factors;
 mod pairs;
 
 pub use logistic::LogisticConfig;
+pub use lore::LoreConfig;
 pub use mixture::MixtureConfig;
 pub use pairs::{Chooser, Hits, Items, Plural, UserPairs, pairs_of_ratings};
+pub use pal::PalConfig;
+pub use reward_features::RewardFeaturesConfig;
+
+/// The effective number of a simplex point's entries: `exp(−Σ w log w)`, from 1 at a corner to as many as there are.
+///
+/// # Example
+/// ```
+/// use accordant_preference::plural::effective_number;
+/// assert!((effective_number(&[0.5, 0.5, 0.0]) - 2.0).abs() < 1e-15);
+/// ```
+pub fn effective_number(weights: &[f64]) -> f64 {
+    let terms = weights.iter().filter(|weight| **weight > 0.0).map(|weight| weight * weight.ln());
+    (-terms.sum::<f64>()).exp()
+}

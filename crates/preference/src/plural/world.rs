@@ -1,0 +1,190 @@
+//! Seeded users of known kinds, with the chances that they choose by.
+//!
+//! **Status:** library definition; the acceptance test of models of many users.
+//! **Use when:** you ask whether a model finds kinds of users that are there.
+//! **Checked by:** orthonormal directions, the share of pairs that the true chances foretell.
+//! **Deviations:** none.
+
+use accordant_ops::{check_domain, host::logistic};
+use burn::config::Config;
+use nalgebra::DMatrix;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::pairs::{Chooser, Items, Plural, UserPairs, check_user};
+use crate::{
+    Comparisons, Error, Outcome, Result,
+    random::{Purpose, stream},
+};
+
+/// Configuration of a world of groups, each with a direction of its own in the space of features.
+///
+/// ```text
+/// P(a ≻ b | u) = σ(β ⟨v_group(u), e_a − e_b⟩),   e ~ N(0, I), v orthonormal
+/// ```
+#[derive(Config, Debug, PartialEq)]
+pub struct GroupWorldConfig {
+    /// How far groups see beyond noise, β, finite and ≥ 0.
+    pub beta: f64,
+    /// How many groups, ≥ 1 and at most `dim`. The others' defaults are those of the acceptance test.
+    #[config(default = 3)]
+    pub num_groups: usize,
+    /// How many features items have.
+    #[config(default = 8)]
+    pub dim: usize,
+    /// How many items there are, ≥ 2.
+    #[config(default = 200)]
+    pub num_items: usize,
+    /// How many users there are in each group.
+    #[config(default = 100)]
+    pub users_per_group: usize,
+    /// How many pairs each user judges for training.
+    #[config(default = 20)]
+    pub train_pairs: usize,
+    /// How many more pairs each user judges for testing.
+    #[config(default = 50)]
+    pub test_pairs: usize,
+    /// The seed of everything.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+/// A world of groups: items, users, what they judged, and how they did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupWorld {
+    /// The items, with their features.
+    pub items: Items,
+    /// The group of each user.
+    pub groups: Vec<usize>,
+    /// Pairs to train on.
+    pub train: UserPairs,
+    /// Pairs to test on.
+    pub test: UserPairs,
+    /// The true scores of the items for each group, `[groups, items]`.
+    pub scores: Vec<Vec<f64>>,
+}
+
+impl GroupWorldConfig {
+    /// Draws the world.
+    ///
+    /// # Errors
+    /// A domain error naming a field.
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_preference::plural::{Plural, world::GroupWorldConfig};
+    /// let world = GroupWorldConfig::new(2.0).with_users_per_group(5).draw()?;
+    /// assert_eq!((world.num_users(), world.train.num_pairs()), (15, 300));
+    /// # Ok::<(), accordant_preference::Error>(())
+    /// ```
+    pub fn draw(&self) -> Result<GroupWorld> {
+        let Self { beta, num_groups, dim, num_items, users_per_group, .. } = *self;
+        check_domain(beta.is_finite() && beta >= 0.0, "beta", "finite and >= 0", beta)?;
+        check_domain(num_groups >= 1 && num_groups <= dim, "num_groups", "in 1..=dim", num_groups as f64)?;
+        check_domain(num_items >= 2, "num_items", ">= 2", num_items as f64)?;
+        check_domain(users_per_group >= 1, "users_per_group", ">= 1", users_per_group as f64)?;
+        let mut rng = stream(self.seed, Purpose::World, 0);
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let directions = DMatrix::from_fn(dim, num_groups, |_, _| normal()).qr().q();
+        let rows: Vec<Vec<f64>> = (0..num_items).map(|_| (0..dim).map(|_| normal()).collect()).collect();
+        let items = Items::features(&rows)?;
+        let scores: Vec<Vec<f64>> =
+            (0..num_groups).map(|group| items.scores_of((directions.column(group) * beta).as_slice())).collect();
+        let groups: Vec<usize> = (0..num_groups * users_per_group).map(|user| user / users_per_group).collect();
+        let judge = |count: usize, index: u32| {
+            let mut rng = stream(self.seed, Purpose::World, index);
+            let mut pairs = UserPairs::new(num_items);
+            for &group in &groups {
+                pairs.push(judge(&scores[group], count, &mut rng)?)?;
+            }
+            Ok::<_, Error>(pairs)
+        };
+        let (train, test) = (judge(self.train_pairs, 1)?, judge(self.test_pairs, 2)?);
+        Ok(GroupWorld { items, groups, train, test, scores })
+    }
+}
+
+/// Pairs of different items, drawn uniformly, judged with chances by the differences of scores.
+fn judge(scores: &[f64], count: usize, rng: &mut ChaCha8Rng) -> Result<Comparisons> {
+    let mut judged = Comparisons::new(scores.len());
+    for _ in 0..count {
+        let first = rng.random_range(0..scores.len());
+        let second = (first + rng.random_range(1..scores.len())) % scores.len();
+        let wins = rng.random::<f64>() < logistic(scores[first] - scores[second]);
+        judged.push(first, second, if wins { Outcome::First } else { Outcome::Second })?;
+    }
+    Ok(judged)
+}
+
+/// The truth: what no model can foretell better.
+impl Plural for GroupWorld {
+    fn num_users(&self) -> usize {
+        self.groups.len()
+    }
+
+    fn user(&self, user: usize) -> Result<Chooser> {
+        check_user(user, self.groups.len())?;
+        Ok(Chooser::one(self.scores[self.groups[user]].clone()))
+    }
+
+    fn population(&self) -> Chooser {
+        let k = self.scores.len();
+        Chooser::new(vec![1.0 / k as f64; k], self.scores.clone()).expect("equal shares")
+    }
+
+    /// By the posterior chance of each group.
+    fn adapt(&self, judged: &Comparisons) -> Result<Chooser> {
+        let logs: Result<Vec<f64>> = self
+            .scores
+            .iter()
+            .map(|scores| Ok(Chooser::one(scores.clone()).foretell(judged)?.log_likelihood))
+            .collect();
+        Chooser::new(accordant_ops::host::softmax(&logs?), self.scores.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_are_orthonormal_times_beta_and_users_choose_by_them() {
+        let world = GroupWorldConfig::new(2.0).with_num_items(4000).draw().unwrap();
+        // Scores are normal with standard deviation β, and uncorrelated between groups.
+        let product =
+            |a: usize, b: usize| world.scores[a].iter().zip(&world.scores[b]).map(|(a, b)| a * b).sum::<f64>() / 4000.0;
+        for a in 0..3 {
+            for b in 0..3 {
+                assert!((product(a, b) - if a == b { 4.0 } else { 0.0 }).abs() < 0.4, "{}", product(a, b));
+            }
+        }
+        assert_eq!((world.num_users(), world.train.num_pairs(), world.test.num_pairs()), (300, 6000, 15_000));
+        assert_eq!((world.groups[99], world.groups[100], world.groups[299]), (0, 1, 2));
+        let hits = (0..300)
+            .map(|user| world.user(user).unwrap().foretell(&world.test.users()[user]).unwrap())
+            .fold(super::super::Hits::default(), super::super::Hits::plus);
+        // 82.6 % as published, of 15 000 pairs; two items per pair differ, so 4 standard errors are 1.3 points.
+        assert!((hits.accuracy().unwrap() - 0.826).abs() < 0.013, "{hits:?}");
+        let adapted = world.adapt(&world.train.users()[150]).unwrap();
+        assert!(adapted.weights()[1] > 0.9);
+        assert_eq!(world.population().weights(), [1.0 / 3.0; 3]);
+        assert!(world.user(300).is_err());
+    }
+
+    #[test]
+    fn a_seed_is_a_world_and_settings_are_checked() {
+        let config = GroupWorldConfig::new(1.0).with_users_per_group(2);
+        assert_eq!(config.draw().unwrap(), config.draw().unwrap());
+        assert_ne!(config.draw().unwrap(), config.clone().with_seed(1).draw().unwrap());
+        let text = |config: GroupWorldConfig| config.draw().unwrap_err().to_string();
+        assert!(text(GroupWorldConfig::new(f64::NAN)).starts_with("`beta`"));
+        assert!(text(GroupWorldConfig::new(-1.0)).starts_with("`beta`"));
+        assert!(text(config.clone().with_num_groups(0)).starts_with("`num_groups`"));
+        assert!(text(config.clone().with_num_groups(9)).starts_with("`num_groups`"));
+        assert!(text(config.clone().with_num_items(1)).starts_with("`num_items`"));
+        assert!(text(config.clone().with_users_per_group(0)).starts_with("`users_per_group`"));
+        let GroupWorldConfig { num_groups, dim, num_items, train_pairs, test_pairs, .. } = config;
+        assert_eq!((num_groups, dim, num_items, train_pairs, test_pairs), (3, 8, 200, 20, 50));
+    }
+}
