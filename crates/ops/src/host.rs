@@ -42,7 +42,7 @@ pub fn log_sigmoid(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }
 
-/// `log Σ exp(x)` of a row; −∞ of an empty one and of nothing but −∞, NaN where there is one.
+/// `log Σ exp(x)`, the largest subtracted first; −∞ of nothing or of nothing but −∞, NaN with a NaN.
 ///
 /// # Example
 /// ```
@@ -50,17 +50,44 @@ pub fn log_sigmoid(x: f64) -> f64 {
 /// assert_eq!(log_sum_exp(&[1e4, 1e4]), 1e4 + 2f64.ln());
 /// assert_eq!(log_sum_exp(&[]), f64::NEG_INFINITY);
 /// ```
-pub fn log_sum_exp(row: &[f64]) -> f64 {
-    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if max.is_infinite() && !row.iter().any(|x| x.is_nan()) {
-        return max;
+pub fn log_sum_exp(x: &[f64]) -> f64 {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match max.is_infinite() && !x.iter().any(|x| x.is_nan()) {
+        true => max,
+        false => max + x.iter().map(|x| (x - max).exp()).sum::<f64>().ln(),
     }
-    max + row.iter().map(|x| (x - max).exp()).sum::<f64>().ln()
+}
+
+/// `exp(x − log Σ exp(x))`, which adds up to 1; NaN where [`log_sum_exp`] is not finite.
+///
+/// # Example
+/// ```
+/// use accordant_ops::host::softmax;
+/// let chances = softmax(&[3f64.ln() + 900.0, 900.0]); // odds of 3 : 1
+/// assert!((chances[0] - 0.75).abs() < 1e-12 && (chances[1] - 0.25).abs() < 1e-12);
+/// ```
+pub fn softmax(x: &[f64]) -> Vec<f64> {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = x.iter().map(|x| (x - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_of_exponentials_are_right_at_the_extremes_and_keep_nan() {
+        assert!((log_sum_exp(&[0.0, 3f64.ln()]) - 4f64.ln()).abs() < 1e-15);
+        assert_eq!(log_sum_exp(&[-1e4, f64::NEG_INFINITY]), -1e4);
+        assert_eq!(log_sum_exp(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
+        assert_eq!(log_sum_exp(&[f64::INFINITY, 0.0]), f64::INFINITY);
+        assert!(log_sum_exp(&[f64::NAN, 0.0]).is_nan() && log_sum_exp(&[f64::NAN, f64::INFINITY]).is_nan());
+        assert_eq!(softmax(&[1e4, f64::NEG_INFINITY]), [1.0, 0.0]);
+        assert_eq!(softmax(&[-2.0; 4]), [0.25; 4]);
+        assert!(softmax(&[f64::NEG_INFINITY; 2]).iter().chain(&softmax(&[f64::NAN, 1.0])).all(|p| p.is_nan()));
+    }
 
     #[test]
     fn the_logistic_function_and_its_logarithm_are_finite_and_keep_nan() {
@@ -72,16 +99,6 @@ mod tests {
         assert!((log_sigmoid(x) - 0.75f64.ln()).abs() < 1e-15 && (log_sigmoid(-x) - 0.25f64.ln()).abs() < 1e-15);
         assert!((log_sigmoid(40.0) / -(-40f64).exp() - 1.0).abs() < 1e-12, "not 0");
         assert!(logistic(f64::NAN).is_nan() && log_sigmoid(f64::NAN).is_nan());
-    }
-
-    #[test]
-    fn the_logarithm_of_a_sum_of_exponentials_survives_infinities_and_keeps_nan() {
-        let (inf, nan) = (f64::INFINITY, f64::NAN);
-        assert!((log_sum_exp(&[2f64.ln(), 3f64.ln(), -inf]) - 5f64.ln()).abs() < 1e-15);
-        assert_eq!([log_sum_exp(&[-inf, -inf]), log_sum_exp(&[inf, 0.0]), log_sum_exp(&[-1e4])], [-inf, inf, -1e4]);
-        for row in [&[nan][..], &[nan, inf], &[-inf, nan], &[0.0, nan]] {
-            assert!(log_sum_exp(row).is_nan(), "{row:?}");
-        }
     }
 
     #[test]

@@ -14,6 +14,8 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`names`] | names of items and judges, and their indices |
+//! | [`resample`] | intervals by resampling |
 //! | [`rankings`] | ranked lists of the items of a table |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
@@ -47,16 +49,19 @@ pub mod comparisons;
 pub mod error;
 pub mod graph;
 pub mod link;
+pub mod names;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
 pub mod random;
 pub mod ranking;
 pub mod rankings;
+pub mod resample;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
 pub use error::{Error, Result};
+pub use names::{NamedComparisons, Names};
 pub use nll::Nll;
 pub use optimize::Report;
 pub use rankings::Rankings;
