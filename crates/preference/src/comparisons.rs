@@ -74,6 +74,21 @@ pub struct Comparison {
     pub weight: f64,
 }
 
+impl Comparison {
+    /// What [`Comparisons::push_weighted`] says of it, as record `row` of a table of `num_items` items.
+    pub(crate) fn check(&self, row: usize, num_items: usize) -> Result<()> {
+        let Self { first, second, outcome, weight } = *self;
+        check_index(row, "first", first, num_items)?;
+        check_index(row, "second", second, num_items)?;
+        if first == second {
+            return Err(Error::Repeated { row, item: first });
+        }
+        let share = outcome.share();
+        check_record((0.0..=1.0).contains(&share), row, "share", "a share in [0, 1]", share)?;
+        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)
+    }
+}
+
 /// Judged pairs of items `0..num_items`, in the order in which they were judged, with whoever judged them if known.
 ///
 /// # Example
@@ -135,16 +150,9 @@ impl Comparisons {
     /// [`Error::Index`] for an item outside of the table, [`Error::Repeated`] for an item compared with itself,
     /// [`Error::Record`] for a share outside of [0, 1] or a weight that is not finite and ≥ 0.
     pub fn push_weighted(&mut self, first: usize, second: usize, outcome: Outcome, weight: f64) -> Result<()> {
-        let row = self.records.len();
-        check_index(row, "first", first, self.num_items)?;
-        check_index(row, "second", second, self.num_items)?;
-        if first == second {
-            return Err(Error::Repeated { row, item: first });
-        }
-        let share = outcome.share();
-        check_record((0.0..=1.0).contains(&share), row, "share", "a share in [0, 1]", share)?;
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
-        self.records.push(Comparison { first, second, outcome, weight });
+        let record = Comparison { first, second, outcome, weight };
+        record.check(self.records.len(), self.num_items)?;
+        self.records.push(record);
         // Whoever judged is known of all or of none.
         self.judges = None;
         Ok(())
@@ -259,7 +267,7 @@ impl WinMatrix {
     }
 
     /// Both items are in the table and differ, the weight is ≥ 0: the callers have checked it.
-    fn add(&mut self, first: usize, second: usize, outcome: Outcome, weight: f64) {
+    pub(crate) fn add(&mut self, first: usize, second: usize, outcome: Outcome, weight: f64) {
         let (ij, ji) = (first * self.num_items + second, second * self.num_items + first);
         if outcome == Outcome::Tie {
             self.ties[ij] += weight;

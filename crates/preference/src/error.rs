@@ -87,6 +87,14 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+    /// Too many refits of a bootstrap failed, so that its intervals would be too narrow.
+    #[error("{failed} of {replicates} refits failed, most likely since a draw did not connect all items; give a prior")]
+    FailedRefits {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        replicates: usize,
+    },
     /// A user, an annotator or a domain that was not there in training.
     #[error("`{name}` {index} was not there in training; ask for the population's answer, or fit it first")]
     Unknown {

@@ -23,6 +23,8 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`names`] | names of items and judges, and their indices |
+//! | [`resample`] | intervals by resampling |
 //! | [`rankings`] | ranked lists of the items of a table |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
@@ -61,6 +63,7 @@ pub mod implicit;
 pub mod link;
 pub mod listwise;
 pub mod measurement;
+pub mod names;
 pub mod nll;
 pub mod optimize;
 pub mod pairwise;
@@ -73,10 +76,12 @@ pub mod random;
 pub mod ranking;
 pub mod robust;
 pub mod trajectory;
+pub mod resample;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
 pub use error::{Error, Result};
+pub use names::{NamedComparisons, Names};
 pub use nll::Nll;
 pub use optimize::Report;
 pub use rankings::Rankings;

@@ -12,19 +12,37 @@
 //! | [`plackett_luce`](mod@plackett_luce) | scores from ranked lists: full, partial, the best few, with tied places |
 //! | [`elo`](mod@elo) | ratings that follow the games one by one |
 //! | [`centrality`](mod@centrality) | PageRank and the eigenvector of the graph of wins |
+//! | [`annotators`](mod@annotators) | scores with effects of judges and prompts, and ties |
+//! | [`crowd_bt`](mod@crowd_bt) | scores with reliabilities of judges |
+//! | [`dawid_skene`](mod@dawid_skene) | true answers and confusions of judges |
+//! | [`glicko`](mod@glicko) | ratings with their uncertainty, period by period |
+//! | [`weng_lin`](mod@weng_lin) | Bayesian ratings of matches of two or more, and who should meet next |
+//! | [`connectivity`](mod@connectivity) | what to do when comparisons do not connect all items |
+//! | [`reweight`](mod@reweight) | pairs that count alike, several sources together |
+//! | [`covariance`](mod@covariance) | standard errors: Fisher's, sandwich, by judge |
+//! | [`bootstrap`](mod@bootstrap) | intervals of scores, differences and ranks by refits |
 //! | [`counting`](mod@counting) | sums of wins, average win rates, Borda's and Copeland's scores |
 //!
 //! A [`Ranking`] says what came out: scores, and how the fit ended.
 
+pub mod annotators;
+pub mod bootstrap;
 pub mod centrality;
+pub mod connectivity;
 pub mod counting;
+pub mod covariance;
+pub mod crowd_bt;
+pub mod dawid_skene;
 pub mod elo;
+pub mod glicko;
 pub mod lsr;
 pub mod mm;
 pub mod newman;
 pub mod newton;
 pub mod plackett_luce;
 pub mod rank_centrality;
+pub mod reweight;
+pub mod weng_lin;
 
 mod chain;
 #[cfg(test)]
@@ -32,7 +50,11 @@ pub(crate) mod fixtures;
 mod strengths;
 mod table;
 
+pub use annotators::{AnnotatorConfig, AnnotatorFit, TieModel};
+pub use bootstrap::{Bootstrap, BootstrapConfig, Unit};
 pub use centrality::PageRankConfig;
+pub use covariance::{Covariance, CovarianceConfig, Spread};
+pub use crowd_bt::{CrowdBt, CrowdBtConfig};
 pub use elo::{EloConfig, Ratings};
 pub use lsr::LsrConfig;
 pub use mm::MmConfig;
