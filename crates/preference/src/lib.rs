@@ -6,31 +6,31 @@
 //!
 //! | module | what is there | start with |
 //! |---|---|---|
+//! | [`distributional`] | predicted distributions of ratings and scores, and their risk | [`distributional::quantile_reward`] |
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
-//! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`implicit`] | what language models imply: verdicts of judges, and when to trust them | [`implicit::judge`] |
+//! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`measurement`] | what preferences and utilities say about whoever has them | [`measurement::coherence`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
-//! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
+//! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //! | [`robust`] | labels that may be wrong | [`robust::forward`] |
 //! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
-//! | [`distributional`] | predicted distributions of ratings and scores, and their risk | [`distributional::quantile_reward`] |
 //!
 //! and what they share:
 //!
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
-//! | [`names`] | names of items and judges, and their indices |
-//! | [`resample`] | intervals by resampling |
-//! | [`rankings`] | ranked lists of the items of a table |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
+//! | [`names`] | names of items and judges, and their indices |
 //! | [`nll`] | what a likelihood on tensors returns |
 //! | [`optimize`] | minimizers for fits, and their report |
 //! | [`random`] | seeded random streams |
+//! | [`rankings`] | ranked lists of the items of a table |
+//! | [`resample`] | intervals by resampling |
 //!
 //! # Example
 //! Three items, one of which was beaten by both others, twice each, and won once against each:
@@ -68,15 +68,13 @@ pub mod nll;
 pub mod optimize;
 pub mod pairwise;
 pub mod plural;
-pub mod random;
-pub mod ranking;
-pub mod rankings;
 pub mod process;
 pub mod random;
 pub mod ranking;
+pub mod rankings;
+pub mod resample;
 pub mod robust;
 pub mod trajectory;
-pub mod resample;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
