@@ -296,7 +296,7 @@ fn a_batch_tells_what_it_was_made_of() {
     assert_eq!((batch.len(), batch.is_empty()), (2, false));
     assert_eq!(batch.lengths().dtype(), DType::F64);
     assert_eq!(batch.lengths().try_to_vec_as::<f64>().unwrap(), [2.0, 1.0]);
-    let nothing = RewardBatch::new(vector(&[]), Groups::new(&[]), keep::<3>(&[])).unwrap();
+    let nothing = RewardBatch::new(vector(&[]), Groups::new::<u64>(&[]), keep::<3>(&[])).unwrap();
     assert_eq!((nothing.len(), nothing.is_empty()), (0, true));
 }
 
