@@ -6,6 +6,7 @@
 //!
 //! | module | what is there | start with |
 //! |---|---|---|
+//! | [`implicit`] | rewards implied by policies, judges and replies | [`implicit::policy_reward`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
@@ -48,6 +49,7 @@ extern crate self as accordant_preference;
 pub mod comparisons;
 pub mod error;
 pub mod graph;
+pub mod implicit;
 pub mod link;
 pub mod nll;
 pub mod optimize;
