@@ -11,6 +11,7 @@
 //! | [`implicit`] | what language models imply: verdicts of judges, and when to trust them | [`implicit::judge`] |
 //! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`measurement`] | what preferences and utilities say about whoever has them | [`measurement::coherence`] |
+//! | [`implicit`] | rewards implied by policies, judges and replies | [`implicit::policy_reward`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |

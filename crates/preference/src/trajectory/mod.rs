@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [`partial_return`] | a segment is judged by the rewards within it: **start here** |
 //! | [`regret`] | a segment is judged by how far its decisions fall short of the best |
+//! | [`contrastive`] | a segment is judged by regret, its policy learned directly (CPL) |
+//! | [`inverse`] | rewards that a Q-function implies (IPL), scores by distance from a policy |
+//! | [`hindsight`] | returns redistributed to the steps that matter (PRIOR) |
+//! | [`dynamics`] | an encoder that knows what comes next (REED) |
 //! | [`reward_fit`] | both, fitted exactly in a finite world |
 //! | [`linear`] | rewards linear in features, with confidence sets, and which pair to ask about |
 //! | [`drift_diffusion`] | choices with their response times |
@@ -13,7 +17,11 @@
 //! Functions on tensors give one score for each segment, `[n]`: put the scores of two into a
 //! [`PairScores`](crate::pairwise::PairScores) and train with any [`PairwiseLoss`](crate::pairwise::PairwiseLoss).
 
+pub mod contrastive;
 pub mod drift_diffusion;
+pub mod dynamics;
+pub mod hindsight;
+pub mod inverse;
 pub mod linear;
 pub mod mdp;
 pub mod partial_return;
