@@ -1,13 +1,3 @@
-//! Preferences that language models imply: verdicts of judges, and when to trust them.
-//!
-//! On the host, in `f64`; on tensors, a judge that is trained is a [`PairModel`](crate::general::pair_model::PairModel).
-//!
-//! | module | what it does |
-//! |---|---|
-//! | [`judge`] | chances from verdict logits, in both orders: **start here** |
-//! | [`selective`] | which verdicts to accept, so that few of the accepted ones are wrong |
-
-pub mod judge;
 //! Rewards that nobody trained as such: implied by policies, read from judges, told by what people say next.
 //!
 //! | module | where the reward comes from |
