@@ -121,7 +121,9 @@ impl Comparisons {
     /// # Errors
     /// What [`Comparisons::push_weighted`] has to say about one of them.
     pub fn from_records(num_items: usize, records: impl IntoIterator<Item = Comparison>) -> Result<Self> {
+        let records = records.into_iter();
         let mut all = Self::new(num_items);
+        all.records.reserve(records.size_hint().0);
         for Comparison { first, second, outcome, weight } in records {
             all.push_weighted(first, second, outcome, weight)?;
         }
@@ -318,7 +320,7 @@ impl WinMatrix {
     /// The same matches with every result turned round: who lost has won.
     pub fn reversed(&self) -> Self {
         let n = self.num_items;
-        let wins = (0..n * n).map(|cell| self.wins[cell % n * n + cell / n]).collect();
+        let wins = (0..n).flat_map(|i| (0..n).map(move |j| self.wins(j, i))).collect();
         Self { num_items: n, wins, ties: self.ties.clone() }
     }
 

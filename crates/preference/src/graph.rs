@@ -77,11 +77,34 @@ pub fn check_connected(matrix: &WinMatrix) -> Result<()> {
     if matrix.num_items() < 2 {
         return Err(Error::Empty { name: "items", reason: "there are fewer than two" });
     }
-    let components = components(matrix);
-    match components.len() {
-        1 => Ok(()),
-        _ => Err(Error::NotIdentifiable { components }),
+    match is_connected(matrix) {
+        true => Ok(()),
+        false => Err(Error::NotIdentifiable { components: components(matrix) }),
     }
+}
+
+/// Whether there is one component: the first item leads to all others, and all others to it. A table that is connected, as
+/// nearly all that are fitted a thousand times are, needs no list of its components.
+fn is_connected(matrix: &WinMatrix) -> bool {
+    let held = |i: usize, j: usize| matrix.wins(i, j) + matrix.ties(i, j) > 0.0;
+    leads_to_all(matrix.num_items(), held) && leads_to_all(matrix.num_items(), |i, j| held(j, i))
+}
+
+/// Whether edges lead from the first of `n` items to all others.
+fn leads_to_all(n: usize, edge: impl Fn(usize, usize) -> bool) -> bool {
+    let (mut seen, mut queue) = (vec![false; n], vec![0]);
+    seen[0] = true;
+    let mut next = 0;
+    while let Some(&from) = queue.get(next) {
+        next += 1;
+        for (to, seen) in seen.iter_mut().enumerate() {
+            if !*seen && edge(from, to) {
+                *seen = true;
+                queue.push(to);
+            }
+        }
+    }
+    queue.len() == n
 }
 
 #[cfg(test)]
@@ -121,6 +144,25 @@ mod tests {
     fn a_long_chain_overflows_no_stack() {
         let wins: Vec<_> = (0..1999).map(|i| (i, i + 1)).collect();
         assert_eq!(components(&matrix(2000, &wins, &[])).len(), 2000);
+    }
+
+    #[test]
+    fn one_component_is_what_leads_from_everywhere_to_everywhere() {
+        let mut connected = 0;
+        for code in 0..4u32.pow(6) {
+            // Every table of four items whose pairs did not meet, or ended in one of three ways.
+            let mut judged = Comparisons::new(4);
+            for (at, (i, j)) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)].into_iter().enumerate() {
+                let outcomes = [None, Some(Outcome::First), Some(Outcome::Second), Some(Outcome::Tie)];
+                if let Some(outcome) = outcomes[(code / 4u32.pow(at as u32) % 4) as usize] {
+                    judged.push(i, j, outcome).unwrap();
+                }
+            }
+            let matrix = judged.wins();
+            assert_eq!(is_connected(&matrix), components(&matrix).len() == 1, "{code}");
+            connected += usize::from(is_connected(&matrix));
+        }
+        assert!(connected > 1000);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ranking, covariance::rank_intervals};
 use crate::{
-    Comparisons, Error, Result, WinMatrix,
+    Comparison, Comparisons, Error, Result, WinMatrix,
     error::check_index,
     random::{Purpose, stream},
     resample::{Interval, draw_units, numbered},
@@ -83,9 +83,10 @@ impl BootstrapConfig {
         if judged.is_empty() {
             return Err(Error::Empty { name: "comparisons", reason: "there is none" });
         }
+        let records = judged.records();
         let table = |weight_of: &dyn Fn(usize) -> f64| {
             let mut table = WinMatrix::new(judged.num_items());
-            for (row, record) in judged.records().iter().enumerate() {
+            for (row, record) in records.iter().enumerate() {
                 let weight = weight_of(row);
                 if weight > 0.0 {
                     table.add(record.first, record.second, record.outcome, weight);
@@ -93,13 +94,28 @@ impl BootstrapConfig {
             }
             fit(&table)
         };
-        let records = judged.records();
         match self.unit {
-            Unit::Records => self.run_units(
-                records.len(),
-                |drawn| table(&|row| f64::from(drawn[row]) * records[row].weight),
-                progress,
-            ),
+            Unit::Records => {
+                // Equal records are counted together, so that a draw touches each kind once.
+                let (kinds, kind_of) = kinds(records);
+                let units = number_of_units(records.len())?;
+                self.run_draws(
+                    |replicate| {
+                        let mut rng = stream(self.seed, Purpose::Bootstrap, replicate);
+                        let mut drawn = vec![0u32; kinds.len()];
+                        (0..units).for_each(|_| drawn[kind_of[rng.random_range(0..units) as usize] as usize] += 1);
+                        let mut table = WinMatrix::new(judged.num_items());
+                        for (record, &times) in kinds.iter().zip(&drawn) {
+                            if times > 0 {
+                                let weight = f64::from(times) * record.weight;
+                                table.add(record.first, record.second, record.outcome, weight);
+                            }
+                        }
+                        fit(&table)
+                    },
+                    progress,
+                )
+            }
             Unit::Judges => {
                 let judges = judged.judges().ok_or(Error::Combination {
                     what: "bootstrap over judges",
@@ -163,9 +179,7 @@ impl BootstrapConfig {
         fit: impl Fn(&[u32]) -> Result<Ranking> + Sync,
         progress: impl Fn(usize) + Sync,
     ) -> Result<Bootstrap> {
-        if units == 0 || u32::try_from(units).is_err() {
-            return Err(Error::Empty { name: "units", reason: "there is none, or there are too many to be numbered" });
-        }
+        number_of_units(units)?;
         let refit = |replicate| {
             let mut drawn = vec![0; units];
             draw_units(&mut stream(self.seed, Purpose::Bootstrap, replicate), &mut drawn);
@@ -209,6 +223,27 @@ impl BootstrapConfig {
         }
         Ok(Bootstrap { scores, failed })
     }
+}
+
+fn number_of_units(units: usize) -> Result<u32> {
+    let none = Error::Empty { name: "units", reason: "there is none, or there are too many to be numbered" };
+    u32::try_from(units).ok().filter(|units| *units > 0).ok_or(none)
+}
+
+/// One of each kind of records, in the order of their first one, and the kind of each record.
+fn kinds(records: &[Comparison]) -> (Vec<Comparison>, Vec<u32>) {
+    let mut known = std::collections::HashMap::new();
+    let mut kinds = Vec::new();
+    let of = |record: &Comparison| {
+        let outcome = (std::mem::discriminant(&record.outcome), record.outcome.share().to_bits());
+        let key = (record.first, record.second, outcome, record.weight.to_bits());
+        *known.entry(key).or_insert_with(|| {
+            kinds.push(*record);
+            kinds.len() as u32 - 1
+        })
+    };
+    let kind_of = records.iter().map(of).collect();
+    (kinds, kind_of)
 }
 
 /// Scores of refits.
@@ -371,6 +406,39 @@ mod tests {
         assert_ne!(run(1, 2), run(2, 2));
         let first = BootstrapConfig::new().with_replicates(5).with_seed(1).run(&judged, newman, |_| {}).unwrap();
         assert_eq!(first.scores(), &run(1, 2).scores()[..5], "more draws go on where fewer ended");
+    }
+
+    #[test]
+    fn records_of_a_kind_are_drawn_together() {
+        let mut judged = Comparisons::new(3);
+        let (x, d, half) = (crate::Outcome::First, crate::Outcome::Tie, crate::Outcome::Share(0.5));
+        for (first, second, outcome, weight) in [
+            (0, 1, x, 1.0),
+            (0, 1, d, 1.0),
+            (0, 1, x, 1.0),
+            (1, 0, x, 1.0),
+            (0, 1, half, 1.0),
+            (0, 1, x, 2.0),
+            (0, 2, x, 1.0),
+        ] {
+            judged.push_weighted(first, second, outcome, weight).unwrap();
+        }
+        let (kinds, kind_of) = kinds(judged.records());
+        assert_eq!(kind_of, [0, 1, 0, 2, 3, 4, 5]);
+        assert_eq!(kinds[4], judged.records()[5]);
+        // The same draws as of units one by one.
+        let judged = table();
+        let one_by_one = |drawn: &[u32]| {
+            let mut table = WinMatrix::new(6);
+            let records = judged.records().iter().zip(drawn).filter(|(_, times)| **times > 0);
+            records.for_each(|(r, times)| table.add(r.first, r.second, r.outcome, r.weight * f64::from(*times)));
+            newman(&table)
+        };
+        let config = BootstrapConfig::new().with_replicates(5);
+        let (all, single) = (config.run(&judged, newman, |_| {}), config.run_units(judged.len(), one_by_one, |_| {}));
+        for (a, b) in all.unwrap().scores().iter().flatten().zip(single.unwrap().scores().iter().flatten()) {
+            assert!((a - b).abs() < 1e-9);
+        }
     }
 
     #[test]

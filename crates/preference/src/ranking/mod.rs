@@ -13,6 +13,7 @@
 //! | [`elo`](mod@elo) | ratings that follow the games one by one |
 //! | [`centrality`](mod@centrality) | PageRank and the eigenvector of the graph of wins |
 //! | [`annotators`](mod@annotators) | scores with effects of judges and prompts, and ties |
+//! | [`contextual`](mod@contextual) | scores beside effects of style, length or any covariate |
 //! | [`crowd_bt`](mod@crowd_bt) | scores with reliabilities of judges |
 //! | [`dawid_skene`](mod@dawid_skene) | true answers and confusions of judges |
 //! | [`glicko`](mod@glicko) | ratings with their uncertainty, period by period |
@@ -29,6 +30,7 @@ pub mod annotators;
 pub mod bootstrap;
 pub mod centrality;
 pub mod connectivity;
+pub mod contextual;
 pub mod counting;
 pub mod covariance;
 pub mod crowd_bt;
@@ -53,6 +55,7 @@ mod table;
 pub use annotators::{AnnotatorConfig, AnnotatorFit, TieModel};
 pub use bootstrap::{Bootstrap, BootstrapConfig, Unit};
 pub use centrality::PageRankConfig;
+pub use contextual::{ContextualConfig, ContextualFit};
 pub use covariance::{Covariance, CovarianceConfig, Spread};
 pub use crowd_bt::{CrowdBt, CrowdBtConfig};
 pub use elo::{EloConfig, Ratings};

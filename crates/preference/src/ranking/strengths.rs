@@ -17,14 +17,27 @@ pub(super) struct Dense {
 impl Dense {
     /// The counts of a table that has a maximum of the likelihood, or needs none.
     pub fn new(matrix: &WinMatrix, ties: Ties, model: &'static str, connected: bool) -> Result<Self> {
-        let decided = matrix.decided(ties, model)?;
-        if connected {
-            check_connected(&decided)?;
+        if ties == Ties::Refuse {
+            matrix.decided(ties, model)?;
         }
-        let n = decided.num_items();
-        let wins: Vec<f64> = (0..n).flat_map(|i| decided.win_row(i)).copied().collect();
-        let losses = (0..n * n).map(|cell| wins[cell % n * n + cell / n]).collect();
-        let unobserved = if connected { Vec::new() } else { decided.unobserved() };
+        if connected {
+            // Half a win each way connects as a tie does.
+            match ties {
+                Ties::Drop => check_connected(&matrix.decided(ties, model)?)?,
+                _ => check_connected(matrix)?,
+            }
+        }
+        let n = matrix.num_items();
+        let half = if ties == Ties::Half { 0.5 } else { 0.0 };
+        let mut wins = Vec::with_capacity(n * n);
+        for i in 0..n {
+            wins.extend(matrix.win_row(i).iter().zip(matrix.tie_row(i)).map(|(win, tie)| win + half * tie));
+        }
+        let mut losses = vec![0.0; n * n];
+        for (i, row) in wins.chunks_exact(n.max(1)).enumerate() {
+            row.iter().enumerate().for_each(|(j, win)| losses[j * n + i] = *win);
+        }
+        let unobserved = if connected { Vec::new() } else { matrix.decided(ties, model)?.unobserved() };
         Ok(Self { n, wins, losses, halved_ties: ties.halved(matrix), unobserved })
     }
 
