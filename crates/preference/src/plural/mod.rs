@@ -18,6 +18,8 @@
 //! | [`em`] | expectation-maximization over users, whatever a component is |
 //! | [`simplex`] | weights on the simplex of fixed scores, fitted to a few pairs |
 //! | [`world`] | seeded users of known kinds |
+//! | [`split`] | which of a user's pairs are held out |
+//! | [`evaluation`] | cross-validation over users, and intervals over them |
 //! | [`agreement`] | how well two groupings of users agree |
 //!
 //! On the host, [`UserPairs`] holds who judged what, [`Items`] what a score reads of an item (a row of features, or
@@ -27,6 +29,7 @@
 
 pub mod agreement;
 pub mod em;
+pub mod evaluation;
 pub mod ideal_point;
 pub mod logistic;
 pub mod lore;
@@ -36,6 +39,7 @@ pub mod private;
 pub mod ranking_mixture;
 pub mod reward_features;
 pub mod simplex;
+pub mod split;
 pub mod world;
 
 mod factors;

@@ -144,9 +144,69 @@ impl Plural for GroupWorld {
     }
 }
 
+/// Ratings from 1 to 5 of things by users who share a common taste and differ in one more, `[users, items]`, half of them
+/// missing at random: what a survey looks like, where there is none.
+///
+/// ```text
+/// rating = round(3.5 + common_i + own_u · feature_i + noise), clamped;  common, feature ~ N(0, 0.7²), own ~ N(0, 1),
+/// noise ~ N(0, 0.8²)
+/// ```
+///
+/// # Example
+/// ```
+/// use accordant_preference::plural::world::survey;
+/// let ratings = survey(100, 40, 0);
+/// let known = ratings.iter().flatten().flatten();
+/// assert!(known.clone().count() > 1800 && known.clone().count() < 2200);
+/// assert!(known.clone().all(|rating| [1.0, 2.0, 3.0, 4.0, 5.0].contains(rating)));
+/// ```
+pub fn survey(num_users: usize, num_items: usize, seed: u64) -> Vec<Vec<Option<f64>>> {
+    let mut rng = stream(seed, Purpose::World, 0);
+    let mut normal = |scale: f64| -> f64 {
+        let draw: f64 = StandardNormal.sample(&mut rng);
+        scale * draw
+    };
+    let things: Vec<[f64; 2]> = (0..num_items).map(|_| [normal(0.7), normal(0.7)]).collect();
+    let mut is_known = stream(seed, Purpose::World, 1);
+    let mut user = || -> Vec<Option<f64>> {
+        let own = normal(1.0);
+        let mut rating = |[common, feature]: &[f64; 2]| {
+            let liking = 3.5 + common + own * feature + normal(0.8);
+            is_known.random::<bool>().then(|| liking.round().clamp(1.0, 5.0))
+        };
+        things.iter().map(&mut rating).collect()
+    };
+    (0..num_users).map(|_| user()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_survey_has_a_common_taste_and_one_more() {
+        let ratings = survey(2000, 10, 3);
+        assert_eq!((ratings.len(), ratings[0].len()), (2000, 10));
+        // Items differ in their means, and two items' ratings hang together by users.
+        let mean = |item: usize| {
+            let known: Vec<f64> = ratings.iter().filter_map(|user| user[item]).collect();
+            known.iter().sum::<f64>() / known.len() as f64
+        };
+        let means: Vec<f64> = (0..10).map(mean).collect();
+        let spread = means.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            - means.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(spread > 0.8, "{means:?}");
+        let covariance = |a: usize, b: usize| {
+            let both: Vec<f64> =
+                ratings.iter().filter_map(|user| Some((user[a]? - means[a]) * (user[b]? - means[b]))).collect();
+            both.iter().sum::<f64>() / both.len() as f64
+        };
+        let all = (0..10).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let largest = all.map(|(a, b)| covariance(a, b).abs()).fold(0.0, f64::max);
+        assert!(largest > 0.1, "{largest}");
+        assert_eq!(survey(5, 10, 3), ratings[..5]);
+        assert_ne!(survey(5, 10, 4), ratings[..5]);
+    }
 
     #[test]
     fn directions_are_orthonormal_times_beta_and_users_choose_by_them() {
