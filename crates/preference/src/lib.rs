@@ -8,10 +8,9 @@
 //! |---|---|---|
 //! | [`distributional`] | predicted distributions of ratings and scores, and their risk | [`distributional::quantile_reward`] |
 //! | [`general`] | preferences that may go in circles: models of pairs, winners and orders of a preference matrix | [`general::gpm`] |
-//! | [`implicit`] | what language models imply: verdicts of judges, and when to trust them | [`implicit::judge`] |
+//! | [`implicit`] | rewards implied by policies, judges and replies | [`implicit::policy_reward`] |
 //! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`measurement`] | what preferences and utilities say about whoever has them | [`measurement::coherence`] |
-//! | [`implicit`] | rewards implied by policies, judges and replies | [`implicit::policy_reward`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
