@@ -3,7 +3,7 @@
 //! **Paper:** Psychological Scaling without a Unit of Measurement (C. H. Coombs, 1950); the model of
 //! [`pal`](super::pal) without prototypes.
 //! **Use when:** more is not always better: sweetness, formality, length.
-//! **Checked by:** users on both sides of an item, the derivatives of its form, the limit of one point for all.
+//! **Checked by:** the derivatives of its form.
 //! **Deviations:** a linear term (an item's popularity) beside the squared distance, which else has to spend a dimension on
 //! it.
 

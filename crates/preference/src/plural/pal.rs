@@ -2,8 +2,7 @@
 //!
 //! **Paper:** PAL: Pluralistic Alignment Framework for Learning from Heterogeneous Preferences (2024), 2406.08469.
 //! **Use when:** users share a few points of view; each user needs K numbers, and a new one about ten pairs.
-//! **Checked by:** a seeded world of two kinds (accuracy, one prototype far below two, new users), known groups (ARI),
-//! derivatives, rotations and translations, both faces tied.
+//! **Checked by:** known groups (accuracy and adjusted Rand index of `tests/known_groups.rs`), the derivatives of its forms.
 //! **Deviations:** the host face maps items linearly (or has a point for each), puts prototypes into the space of points,
 //! and fits the logistic loss; new users start at the logits of the mean weights. `dist_logistic` has the sign of a score,
 //! which the released code turns. Networks, hinge losses and prompts (model B) are on the tensor face.

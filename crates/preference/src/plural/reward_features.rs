@@ -251,3 +251,202 @@ impl Plural for RewardFeatures {
         Ok(Chooser::one(self.common_scores().iter().zip(own).map(|(common, own)| common + own).collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use accordant_laws::gradient::check_gradient;
+    use burn::tensor::{DType, Device, TensorData};
+    use rand::Rng;
+
+    use super::*;
+    use crate::{
+        Error, Outcome,
+        random::{Purpose, stream},
+    };
+
+    fn small(users: usize) -> (Items, UserPairs) {
+        let items = Items::features(&[vec![1.0, 0.2], vec![0.0, 1.0], vec![-0.5, 0.4], vec![0.3, -1.0]]).unwrap();
+        let mut pairs = UserPairs::new(4);
+        let mut rng = stream(4, Purpose::World, 0);
+        for user in 0..users {
+            let mut judged = Comparisons::new(4);
+            for _ in 0..5 * (user % 3 + 1) {
+                let first = rng.random_range(0..4);
+                let second = (first + rng.random_range(1..4)) % 4;
+                let share = if rng.random::<bool>() { 1.0 } else { 0.2 };
+                judged.push_weighted(first, second, Outcome::Share(share), rng.random_range(0.5..2.0)).unwrap();
+            }
+            pairs.push(judged).unwrap();
+        }
+        (items, pairs)
+    }
+
+    fn close(got: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(expected) {
+            assert!((got - expected).abs() < tolerance, "{got} is not {expected}");
+        }
+    }
+
+    const TIGHT: Solver = Solver::Lbfgs { gradient: 1e-10, max_iterations: 5000 };
+
+    fn config() -> RewardFeaturesConfig {
+        RewardFeaturesConfig::new(2).with_features_prior(0.1).with_weights_prior(0.3).with_solver(TIGHT)
+    }
+
+    #[test]
+    fn a_stiff_prior_on_features_or_weights_leaves_one_score_for_all() {
+        let (items, pairs) = small(5);
+        let linear = LogisticConfig::new().with_prior(0.7).fit(&items, &pairs.pooled()).unwrap();
+        let expected = items.scores_of(&linear.coefficients);
+        for stiff in [config().with_features_prior(1e9), config().with_weights_prior(1e9)] {
+            let model = stiff.with_common_prior(Some(0.7)).fit(&items, &pairs).unwrap();
+            for user in 0..5 {
+                close(&model.user(user).unwrap().scores()[0], &expected, 1e-4);
+            }
+            close(&model.adapt(&pairs.users()[0]).unwrap().scores()[0], &expected, 1e-4);
+        }
+    }
+
+    #[test]
+    fn one_user_without_a_common_score_is_one_scorer() {
+        // F and w share the work: ½ a ‖F‖² + ½ b w² is least at √(a b) ‖F w‖, so the gradient of the loss at the optimum
+        // has that length and points against the scorer.
+        let (items, pairs) = small(1);
+        let model = RewardFeaturesConfig::new(1)
+            .with_common_prior(None)
+            .with_features_prior(0.09)
+            .with_weights_prior(0.16)
+            .with_solver(TIGHT)
+            .fit(&items, &pairs)
+            .unwrap();
+        assert!(model.report.converged, "{:?}", model.report);
+        let theta: Vec<f64> = model.factors.shared.iter().map(|f| f * model.factors.own[0][0]).collect();
+        let terms: Vec<Term> = terms(&pairs.users()[0], 0).collect();
+        let problem = Logistic { items: &items, terms: &terms, mean: &[0.0; 2], base: &[0.0; 4], prior: 0.0 };
+        let gradient = problem.evaluate(&theta, &|_| 1.0).gradient;
+        let norm = theta.iter().map(|x| x * x).sum::<f64>().sqrt();
+        for (slope, x) in gradient.iter().zip(&theta) {
+            assert!((slope + 0.12 * x / norm).abs() < 1e-8, "{slope} at {x}");
+        }
+    }
+
+    #[test]
+    fn the_fit_of_a_new_user_is_exact_with_and_without_a_table_and_a_common_score() {
+        let (items, pairs) = small(7);
+        for (common, private) in [(Some(1.0), None), (None, None), (Some(1.0), Some(0.8))] {
+            let model = config()
+                .with_common_prior(common)
+                .with_private_prior(private)
+                .fit(&items, &pairs.select(0..5).unwrap())
+                .unwrap();
+            for user in 5..7 {
+                let judged = &pairs.users()[user];
+                let (own, report) = model.factors.adapt(judged, TIGHT).unwrap();
+                assert!(report.converged);
+                let by_newton = model.adapt(judged).unwrap();
+                close(&by_newton.scores()[0], &model.factors.scores(&own), 1e-7);
+                assert!(model.adapt_by_newton(judged).unwrap().report.converged);
+                let nll = |chooser: &Chooser| -chooser.foretell(judged).unwrap().log_likelihood;
+                assert!(nll(&by_newton) <= nll(&model.population()));
+            }
+            close(&model.adapt(&Comparisons::new(4)).unwrap().scores()[0], &model.population().scores()[0], 1e-9);
+            if common.is_some() {
+                assert_eq!(model.mean_weights(), [0.0; 2]);
+                close(&model.population().scores()[0], &model.common_scores(), 1e-12);
+            } else {
+                let mean: Vec<f64> =
+                    (0..2).map(|l| (0..5).map(|user| model.weights(user).unwrap()[l] / 5.0).sum::<f64>()).collect();
+                close(&model.mean_weights(), &mean, 1e-12);
+                assert_eq!(model.common_scores(), [0.0; 4]);
+            }
+            // Features and weights make the deviation of a user.
+            let own = &model.factors.own[1];
+            let expected: Vec<f64> = (0..4)
+                .map(|item| {
+                    let deviation: f64 =
+                        model.features()[item].iter().zip(&model.weights(1).unwrap()).map(|(f, w)| f * w).sum();
+                    model.common_scores()[item] + deviation + own.get(2 + item).copied().unwrap_or_default()
+                })
+                .collect();
+            close(&model.user(1).unwrap().scores()[0], &expected, 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_most_telling_pair_is_open_and_in_a_direction_that_nobody_has_asked_about() {
+        let (items, pairs) = small(6);
+        let model = config().fit(&items, &pairs).unwrap();
+        let candidates = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)];
+        let mut judged = Comparisons::new(4);
+        let first = model.most_telling_pair(&judged, &candidates).unwrap().unwrap();
+        // The largest expected fall of the curvature's log-determinant, by brute force: asking it (many times over) leaves
+        // less to ask there.
+        let (a, b) = candidates[first];
+        judged.push_weighted(a, b, Outcome::Share(0.5), 1e4).unwrap();
+        assert_ne!(model.most_telling_pair(&judged, &candidates).unwrap(), Some(first));
+        assert_eq!(model.most_telling_pair(&judged, &[]).unwrap(), None);
+        let error = model.most_telling_pair(&judged, &[(0, 1), (4, 0)]).unwrap_err();
+        assert!(matches!(error, Error::Index { row: 1, name: "first", index: 4, len: 4 }));
+        assert!(matches!(
+            model.most_telling_pair(&judged, &[(0, 4)]),
+            Err(Error::Index { row: 0, name: "second", .. })
+        ));
+    }
+
+    #[test]
+    fn settings_and_ids_are_checked() {
+        let (items, pairs) = small(3);
+        let text = |config: RewardFeaturesConfig| config.fit(&items, &pairs).unwrap_err().to_string();
+        assert!(text(RewardFeaturesConfig::new(0)).starts_with("`dim`: expected >= 1"));
+        for bad in [0.0, f64::NAN, f64::INFINITY] {
+            assert!(text(config().with_weights_prior(bad)).starts_with("`weights_prior`: expected finite and > 0"));
+            assert!(text(config().with_common_prior(Some(bad))).starts_with("`common_prior`: expected finite and > 0"));
+            assert!(text(config().with_private_prior(Some(bad))).starts_with("`private_prior`"));
+        }
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(text(config().with_features_prior(bad)).starts_with("`features_prior`: expected finite and >= 0"));
+        }
+        let model = config().fit(&items, &pairs).unwrap();
+        assert!(matches!(model.user(3), Err(Error::Unknown { name: "user", index: 3 })));
+        assert!(model.weights(3).is_err() && model.num_users() == 3);
+        assert!(matches!(model.adapt(&Comparisons::new(2)), Err(Error::Length { name: "items", .. })));
+        let RewardFeaturesConfig { common_prior, features_prior, weights_prior, private_prior, restarts, .. } =
+            RewardFeaturesConfig::new(2);
+        assert_eq!((common_prior, features_prior, weights_prior, private_prior), (Some(1.0), 1.0, 1.0, None));
+        assert_eq!((restarts, RewardFeaturesConfig::new(2).seed), (1, 0));
+    }
+
+    #[test]
+    fn the_tensor_face_is_the_product_of_the_host_with_its_gradient() {
+        let (items, pairs) = small(4);
+        let model = config().fit(&items, &pairs).unwrap();
+        let device = Device::flex().autodiff();
+        let tensor =
+            |values: &[f64]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [4, 2]), (&device, DType::F64));
+        let values = |tensor: Tensor<1>| tensor.try_to_vec_as::<f64>().unwrap();
+        let features = model.features().concat();
+        for user in 0..4 {
+            let weights = model.weights(user).unwrap().repeat(4);
+            let scores = values(feature_scores(tensor(&features), tensor(&weights)).unwrap());
+            let expected: Vec<f64> = model.user(user).unwrap().scores()[0]
+                .iter()
+                .zip(model.common_scores())
+                .map(|(score, common)| score - common)
+                .collect();
+            close(&scores, &expected, 1e-12);
+        }
+        let run = |x: &[f64]| {
+            let (features, weights) = (tensor(&x[..8]).require_grad(), tensor(&x[8..]).require_grad());
+            (feature_scores(features.clone(), weights.clone()).unwrap().square().sum(), features, weights)
+        };
+        let at: Vec<f64> = (0..16).map(|i| f64::from(i * 5 % 7) / 3.0 - 1.0).collect();
+        let (loss, features, weights) = run(&at);
+        let gradients = loss.backward();
+        let gradient =
+            [features, weights].map(|x| x.grad(&gradients).unwrap().try_to_vec_as::<f64>().unwrap()).concat();
+        check_gradient(|x| values(run(x).0)[0], &at, &gradient).unwrap();
+        let other = Tensor::<2>::zeros([1, 2], (&device, DType::F64));
+        assert!(feature_scores(tensor(&at[..8]), other).unwrap_err().to_string().starts_with("`weights`"));
+    }
+}
