@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use accordant_ops::check_domain;
-use rand::Rng;
+use rand::{Rng, seq::SliceRandom};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::PreferenceMatrix;
@@ -75,8 +75,9 @@ pub fn preferences(strategies: &[Vec<f64>]) -> Result<PreferenceMatrix> {
 
 /// Different strategies that people might send in, each of [`NUM_SOLDIERS`] soldiers.
 ///
-/// Castles get soldiers in proportion to `k^γ exp(σ z)` with standard normal `z`: some strategies follow the castles' worth,
-/// some bet on a few of them.
+/// Each goes for castles drawn at random until they are worth more than half of all points, in proportion to
+/// `k^γ exp(0.3 z)` with standard normal `z`, and sends a small share of that to the others. All bet on a majority, so that
+/// few are bad, and who wins depends on where two bets overlap.
 ///
 /// # Errors
 /// A domain error for more than a million strategies.
@@ -93,11 +94,21 @@ pub fn random_strategies(seed: u64, count: usize) -> Result<Vec<Vec<f64>>> {
     let mut rng = stream(seed, Purpose::World, 0);
     let (mut strategies, mut seen) = (Vec::with_capacity(count), HashSet::new());
     while strategies.len() < count {
-        let (worth, noise) = (rng.random_range(0.0..2.0), rng.random_range(0.2..1.6));
+        let (worth, leak) = (rng.random_range(0.5..1.5), rng.random_range(0.0..0.4));
+        let mut castles: Vec<usize> = (1..=NUM_CASTLES).collect();
+        castles.shuffle(&mut rng);
+        let (mut points, mut wanted) = (0, [false; NUM_CASTLES]);
+        for castle in castles {
+            if 2 * points > NUM_CASTLES * (NUM_CASTLES + 1) / 2 {
+                break;
+            }
+            points += castle;
+            wanted[castle - 1] = true;
+        }
         let weights: Vec<f64> = (1..=NUM_CASTLES)
             .map(|castle| {
                 let z: f64 = StandardNormal.sample(&mut rng);
-                (castle as f64).powf(worth) * (noise * z).exp()
+                (castle as f64).powf(worth) * (0.3 * z).exp() * if wanted[castle - 1] { 1.0 } else { leak }
             })
             .collect();
         let soldiers = allot(&weights);
@@ -177,7 +188,7 @@ mod tests {
         let circles = num_cyclic_triples(&preferences(&strategies).unwrap()) as f64;
         // 200 · 199 · 198 / 6 triples; a coin for each pair would make a quarter of them circles.
         let share = circles / 1_313_400.0;
-        assert!((0.05..0.25).contains(&share), "{share}");
+        assert!((0.12..0.25).contains(&share), "{share}");
         assert_eq!(random_strategies(0, 200).unwrap(), strategies);
         assert_ne!(random_strategies(1, 200).unwrap(), strategies);
         assert!(random_strategies(0, 1_000_001).is_err());
