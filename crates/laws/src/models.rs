@@ -264,7 +264,7 @@ pub fn outcomes(model: impl Fn(f64, f64) -> [f64; 3]) -> Result<(), Broken> {
         let (a, b, up) = (random.uniform(-3.0, 3.0), random.uniform(-3.0, 3.0), random.uniform(0.0, 1.0));
         let input = (a, b, up);
         let logs = model(a, b);
-        let total = logs.iter().map(|log| log.exp()).sum();
+        let total = logs.iter().fold(0.0, |total, log| total + log.exp());
         at("chances add up to 1", &input, same("sum", 1.0, total, 1e-12))?;
         let swapped = model(b, a);
         let back = [swapped[2], swapped[1], swapped[0]];

@@ -10,7 +10,7 @@
 use accordant_ops::{
     check_domain,
     lists::{Comparisons, choice_losses, columns, ones, rows},
-    stable::log_sum_exp,
+    stable::{expm1, log_sum_exp},
 };
 use burn::{
     config::Config,
@@ -114,7 +114,7 @@ pub fn plackett_luce_losses(
         Stages::Positional => {
             let below = -comparisons.ranks(dtype)
                 + ones(comparisons.present(), dtype).sum_dim(1).repeat_dim(1, scores.dims()[1]);
-            let gains = (below * std::f64::consts::LN_2).exp() - 1.0;
+            let gains = expm1(below * std::f64::consts::LN_2);
             shares(gains.mask_fill(counted.clone().bool_not(), 0.0))
         }
     };

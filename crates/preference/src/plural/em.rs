@@ -9,7 +9,7 @@
 
 use accordant_ops::{
     check_domain,
-    host::{log_sum_exp, softmax},
+    host::{self, log_sum_exp},
 };
 use burn::config::Config;
 use rand::Rng;
@@ -268,7 +268,7 @@ impl EmConfig {
                 evidence[user] = match self.assignment {
                     Assignment::Soft => {
                         let joint = add(&of_user, &log_weights);
-                        chances[user] = softmax(&joint);
+                        chances[user] = host::softmax(&joint);
                         log_sum_exp(&joint)
                     }
                     Assignment::Hard => {

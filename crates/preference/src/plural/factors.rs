@@ -7,7 +7,7 @@
 //! `z_u` of the user, and a private table `q_u` (optional). The point is the user's own, or a mean of `K` shared ones with
 //! weights `softmax(ω_u)`.
 
-use accordant_ops::{check_domain, host::softmax};
+use accordant_ops::{check_domain, host};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ const LOGIT_RANGE: f64 = 20.0;
 pub(crate) fn weights(logits: &[f64]) -> Vec<f64> {
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let floor: Vec<f64> = logits.iter().map(|logit| logit.max(max - LOGIT_RANGE)).collect();
-    softmax(&floor)
+    host::softmax(&floor)
 }
 
 /// Adds the derivatives by logits that derivatives by weights make.

@@ -6,7 +6,7 @@
 //! **Checked by:** a published trace of EM, known groups (ARI), one component being Bradley-Terry, both faces tied.
 //! **Deviations:** users are assigned by chances; the paper's hard assignment is [`Assignment::Hard`](super::em::Assignment).
 
-use accordant_ops::{check_domain, check_dtype, check_shape, groups::Groups, host::softmax, stable};
+use accordant_ops::{check_domain, check_dtype, check_shape, groups::Groups, host, stable};
 use burn::{
     config::Config,
     tensor::{IndexingUpdateOp, Int, Tensor, TensorData},
@@ -278,7 +278,7 @@ impl Mixture {
                 *log -= term.weight * cross_entropy(scores[term.first] - scores[term.second], term.share)[0];
             }
         }
-        Ok(softmax(&logs))
+        Ok(host::softmax(&logs))
     }
 
     fn chooser(&self, weights: Vec<f64>) -> Chooser {

@@ -8,7 +8,7 @@
 
 use accordant_ops::{
     check_domain,
-    host::{log_sum_exp, softmax},
+    host::{self, log_sum_exp},
 };
 use burn::config::Config;
 use nalgebra::{DMatrix, DVector};
@@ -116,7 +116,7 @@ impl Model<'_> {
                 value -= weight * log_prob(at.as_slice(), ranking);
                 for stage in 0..ranking.len().saturating_sub(1) {
                     gradient[ranking[stage]] -= weight;
-                    let chances = softmax(&ranked[stage..]);
+                    let chances = host::softmax(&ranked[stage..]);
                     let left = &ranking[stage..];
                     for (&a, p) in left.iter().zip(&chances) {
                         gradient[a] += weight * p;
@@ -201,7 +201,7 @@ impl RankingMixture {
     /// # Errors
     /// As [`ranking_log_prob`].
     pub fn posterior(&self, rankings: &[Vec<usize>]) -> Result<Vec<f64>> {
-        Ok(softmax(&self.joint(rankings)?))
+        Ok(host::softmax(&self.joint(rankings)?))
     }
 
     fn joint(&self, rankings: &[Vec<usize>]) -> Result<Vec<f64>> {

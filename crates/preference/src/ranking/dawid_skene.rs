@@ -8,7 +8,7 @@
 
 use accordant_ops::{
     check_domain,
-    host::{log_sum_exp, softmax},
+    host::{self, log_sum_exp},
 };
 use burn::config::Config;
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,7 @@ impl DawidSkeneConfig {
             for ((row, logits), seen) in chances.iter_mut().zip(&logits).zip(&seen) {
                 if *seen {
                     objective += log_sum_exp(logits);
-                    *row = softmax(logits);
+                    *row = host::softmax(logits);
                 }
             }
             if smoothing > 0.0 {
