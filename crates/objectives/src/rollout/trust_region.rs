@@ -149,6 +149,8 @@ mod tests {
         {
             assert_eq!((region.update(observed).unwrap(), region.kl_coef()), (expected, expected), "{observed}");
         }
+        // At the tolerance itself nothing changes: 3 is 1.5 times 2.
+        assert_eq!(TrustRegion::new(3.0, 2.0).unwrap().update(3.0).unwrap(), 3.0);
         assert_eq!(region.update(f64::NAN).unwrap_err().to_string(), "`observed_kl`: expected a number, got NaN");
         assert_eq!(region.kl_coef(), 3.0);
         for observed in [0.0, 1.0] {
