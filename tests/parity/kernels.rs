@@ -1,8 +1,8 @@
 //! Whether the custom operations are taken at all, and what they must get exactly right.
 
 use accordant_ops::selected::{
-    KlDirection, Memory, Plan, SelectedOptions, TokenIds, ids::IGNORE_ID, kl_logits, naive, plan::gpu_launches,
-    selected_log_softmax, selected_logps,
+    KlDirection, Memory, Plan, SelectedLogps, SelectedOptions, TokenIds, ids::IGNORE_ID, kl_logits, naive,
+    plan::gpu_launches, selected_log_softmax, selected_logps,
 };
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
@@ -11,7 +11,7 @@ use super::backends::{COMPILED, alone};
 const TILES: Memory = Memory::Tiles { rows: 7, columns: 37 };
 
 /// Whole numbers below `modulus`, so that no order of summation rounds.
-fn whole<const D: usize>(shape: [usize; D], modulus: usize, device: &Device) -> Tensor<D> {
+pub fn whole<const D: usize>(shape: [usize; D], modulus: usize, device: &Device) -> Tensor<D> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|i| (i * i * 31 % modulus) as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
@@ -85,6 +85,31 @@ fn the_first_of_equal_logits_is_on_top() {
                 let is_top1 = is_top1.try_to_vec_as::<bool>().unwrap();
                 assert_eq!(is_top1, vec![place == 0; rows], "{what} of place {place} on {}", backend.name);
             }
+        }
+    }
+}
+
+/// A kernel that is wrong is taken by lot, once for all sizes between two powers of 8: see `fusion`.
+#[test]
+fn gradients_of_the_naive_form_do_not_depend_on_what_tuning_takes() {
+    let _alone = alone();
+    let vocab = 5;
+    for backend in COMPILED {
+        let Some(device) = backend.open() else { continue };
+        let device = device.autodiff();
+        for rows in [64, 256, 1024, 4096, 16384] {
+            let logits = whole([rows, vocab], 9, &device).require_grad();
+            let ids = TokenIds::new(&vec![3; rows], None, &device);
+            let grad = |of: SelectedLogps| {
+                let outputs = [of.logps, of.lse, of.entropy, of.log_sum_sq_probs].into_iter();
+                let grads = outputs.reduce(|a, b| a + b).unwrap().sum().backward();
+                logits.grad(&grads).unwrap().flatten::<1>(0, 1).try_to_vec_as::<f32>().unwrap()
+            };
+            let naive = grad(naive::selected_log_softmax(logits.clone(), &ids, 1.0).unwrap());
+            let direct = grad(selected_log_softmax(logits.clone(), &ids, 1.0).unwrap());
+            let errors = naive.iter().zip(&direct).map(|(a, b)| (a - b).abs());
+            let error = errors.fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
+            assert!(error < 1e-5, "{}, {rows} rows: {error:.1e}", backend.name);
         }
     }
 }

@@ -7,10 +7,15 @@
 //! The inputs are f32 numbers everywhere, or those rounded to bf16 or f16. A device's dtype can be set only once in a
 //! process, so the f64 numbers come from a second process, which runs [`reference_in_f64`]. There the naive forms of
 //! `selected` take the place of the custom operations.
+//!
+//! On a GPU tuning chooses between kernels by the clock, in every process anew. Numbers that are right in one run and
+//! wrong in the next, whatever the other tests, point to one kernel among several: `fusion.rs` keeps such a fault of
+//! burn. `CUBECL_DEBUG_LOG=stdout` prints, among much else, which kernels were taken.
 
 #![cfg(feature = "flex")]
 
 mod backends;
+mod fusion;
 mod kernels;
 mod suite;
 

@@ -110,8 +110,11 @@ fn select(logits: Tensor<2>, ids: &TokenIds, temperature: f64) -> SelectedLogps 
     let entropy = expectation(log_p.clone(), log_p.clone()).neg().mask_fill(dead.clone(), 0.0);
     let log_sum_sq_probs = stable::log_sum_exp(log_p * 2.0, 1);
     let top = is_top1.bool_and(dead.bool_not()).float().cast(FloatDType::from(logps.dtype()));
-    let rows = Tensor::cat(vec![logps, max + log_sum, entropy, log_sum_sq_probs, top, mean_logits], 1);
-    SelectedLogps::unpack(ids.spread(rows.transpose()))
+    let columns = [logps, max + log_sum, entropy, log_sum_sq_probs, top, mean_logits];
+    // No transpose: what flows back through one has columns `[n, 1]` with the strides of rows, and burn 0.22.1's fused
+    // sums of those are 0 (`tests/parity/fusion.rs`).
+    let rows = columns.map(|column| column.squeeze_dim::<1>(1)).to_vec();
+    SelectedLogps::unpack(ids.spread(Tensor::stack(rows, 0)))
 }
 
 /// `Σ_v p_v value_v` over tokens of positive probability, `[n, 1]`.
