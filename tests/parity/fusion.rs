@@ -1,12 +1,13 @@
-//! A fault of burn 0.22.1 that the code here steers clear of, kept so that a later burn can be asked whether it is gone:
-//! `cargo test --features wgpu --test parity fusion -- --ignored`.
+//! A fault of burn 0.22.1 that the naive forms steer clear of, kept so that a later burn can be asked whether it is
+//! gone: `cargo test --features wgpu --test parity fusion -- --ignored`.
 //!
 //! Fusion takes a reduction together with what comes before and after it, and tuning chooses, by the clock, between
 //! the fused kernels and the operations one by one. A `[n, 1]` that a transpose or a `swap_dims` has left with the
 //! strides of a row is contiguous to fusion, since strides of dimensions of size 1 do not matter, and permuted all the
 //! same (`permuted_innermost_axis` in burn-cubecl-fusion goes by the strides): its kernels read vectors of 2 or 4
 //! elements along the `n`, while the reduction counts vectors along its last dimension, and `1 / 4` of them is none. A
-//! sum or a mean is 0 then, a maximum −∞; along the other dimension, too. An odd `n` has no vectors and is right.
+//! sum or a mean is 0 then, a maximum −∞. Along the other dimension they are wrong, too. An odd `n` has no vectors and
+//! is right.
 //!
 //! Autodiff hides it well: the backward pass of every `sum_dim` begins with a sum of size-1 rows, so that gradients
 //! vanish under a loss that is right. A fused block that reads a transposed `[n, k]` also writes its `[n, 1]` with such

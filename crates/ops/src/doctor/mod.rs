@@ -15,9 +15,9 @@
 //! **Not checked:** speed, memory, several devices, and random numbers (ours are made on the host). A runtime that
 //! hangs makes the check hang too.
 //!
-//! **Not checked either,** since the clock decides it in every process anew: on a GPU, where tuning takes a fused kernel,
-//! burn 0.22.1 takes the sum of a `[n, 1]` that is a transposed row for 0. In losses of your own, make columns by
-//! `reshape`, not by `transpose` or `swap_dims`.
+//! **Not checked either,** since the clock decides it in every process anew: on a GPU, where tuning takes a fused
+//! kernel, burn 0.22.1 takes the sum of a `[n, 1]` that is a transposed row for 0. In losses of your own, make columns
+//! by `reshape`, not by `transpose` or `swap_dims`.
 //!
 //! **Known failure:** Mesa's software driver (llvmpipe) ends the loops of a shader after 65535 rounds without a word,
 //! so on it `rows and columns beyond 65535` is wrong, and truly so: there, the sum of 65537 ones along a row is 65532.
