@@ -139,3 +139,16 @@ impl Surrogate for Clip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_at_a_bound_is_not_clipped() {
+        let clip = ClipConfig::new().with_dual_clip(Some(3.0)).init().unwrap();
+        let LogBounds { low, high, dual } = clip.log_bounds;
+        assert_eq!([clip.clipped(low, -1.0), clip.clipped(high, 1.0), clip.clipped(dual, -1.0)], [None; 3]);
+        assert_eq!(clip.clipped(low - 1e-9, -1.0), Some(Clipped::Low));
+    }
+}
