@@ -3,7 +3,7 @@
 //! **Status:** library definition; a normal prior around the pooled Bradley-Terry scores.
 //! **Use when:** you evaluate a plural model. Pairs cut from one user's ratings answer each other by transitivity: where a
 //! random split is foretold better by this baseline than by the model, the split says nothing about what users share.
-//! **Checked by:** [`LogisticConfig`](super::LogisticConfig) user by user, limits of the prior.
+//! **Checked by:** [`LogisticConfig`] user by user, limits of the prior.
 //! **Deviations:** none.
 
 use accordant_ops::check_domain;
