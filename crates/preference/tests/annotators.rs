@@ -1,10 +1,10 @@
-//! Ties and annotators of real judgements (LLMFAO): held-out log-likelihood against its bars, by the protocol of the example
-//! `rank_models`.
+//! Ties and annotators of real judgements (LLMFAO): held-out log-likelihood against its bars. `-- --ignored` runs every model
+//! on every split.
 //!
 //! The data are in `$ACCORDANT_SHARED/data`, by default `../shared/data` beside the workspace; without them nothing is
 //! tested, aloud.
 
-#[path = "../../../examples/rank_models/protocol.rs"]
+#[path = "annotators/protocol.rs"]
 mod protocol;
 
 use std::{io::Write, path::PathBuf};
