@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Comparisons, Error, Outcome, Result,
-    error::{check_index, check_length, check_record},
+    error::{check_index, check_length, check_record, check_weight},
 };
 
 /// What a list says of the items that it does not name. There is no default: the two differ in every number.
@@ -163,8 +163,8 @@ impl Rankings {
     ///
     /// # Errors
     /// [`Error::Empty`] for a list without a place or a place without an item, [`Error::Index`] for an item outside of
-    /// the table, [`Error::Repeated`] for an item that occurs twice, [`Error::Record`] for a weight that is not finite
-    /// and ≥ 0.
+    /// the table, [`Error::Repeated`] for an item that occurs twice, [`Error::Record`] for a weight outside of
+    /// [0, 1e100].
     pub fn push_groups(&mut self, groups: &[Vec<usize>], unlisted: Unlisted, weight: f64) -> Result<()> {
         self.check_groups(groups)?;
         let listed: Vec<usize> = groups.iter().flatten().copied().collect();
@@ -201,7 +201,7 @@ impl Rankings {
 
     fn add(&mut self, groups: Vec<Vec<usize>>, below: Vec<usize>, weight: f64) -> Result<()> {
         let row = self.lists.len();
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
+        check_weight(row, "weight", weight)?;
         self.lists.push(RankedList { groups, below, weight });
         Ok(())
     }
@@ -254,13 +254,15 @@ impl Rankings {
     /// The same lists with their weights multiplied by `factors`: a component's, or a bootstrap's.
     ///
     /// # Errors
-    /// [`Error::Length`] naming `factors`, [`Error::Record`] for one that is not finite and ≥ 0.
+    /// [`Error::Length`] naming `factors`, [`Error::Record`] for one that is not finite and ≥ 0, or a
+    /// product beyond 1e100.
     pub fn reweighted(&self, factors: &[f64]) -> Result<Self> {
         check_length("factors", self.lists.len(), factors.len())?;
         let mut lists = self.lists.clone();
         for (row, (list, &factor)) in lists.iter_mut().zip(factors).enumerate() {
             check_record(factor.is_finite() && factor >= 0.0, row, "factors", "finite and >= 0", factor)?;
             list.weight *= factor;
+            check_weight(row, "weight", list.weight)?;
         }
         Ok(Self { num_items: self.num_items, lists })
     }
