@@ -1,10 +1,11 @@
 //! Which of 59 language models does a crowd prefer, how sure is that, and is it worth knowing who judged?
 //!
 //! Real judgements (LLMFAO: 8931 by 124 annotators, 39 % of them ties), or a seeded crowd where they are absent. Expect
-//! intervals of neighbors to overlap nearly everywhere; Davidson's and Rao and Kupper's models of ties to be even; effects of
-//! annotators to raise the held-out log-likelihood by about 0.09 nats a judgement where the annotator has been seen, and not
-//! to help with new ones; reliabilities of annotators (Crowd-BT) to gain about 0.05 on decided judgements. Penalties are
-//! fixed beforehand. The run fails below the bars. Takes about half a minute of two cores, `--short` a quarter of it.
+//! intervals of neighbors to overlap nearly everywhere; Davidson's and Rao and Kupper's models of ties to be even;
+//! effects of annotators to raise the held-out log-likelihood by about 0.09 nats a judgement where the annotator has
+//! been seen, and not to help with new ones; reliabilities of annotators (Crowd-BT) to gain about 0.05 on decided
+//! judgements. Penalties are fixed beforehand. The run fails below the bars. Takes about half a minute of two cores,
+//! `--short` a quarter of it.
 //!
 //! `cargo run --release --example rank_models`
 
@@ -22,7 +23,7 @@ use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use protocol::{Judgements, Model, SEED, Split};
+use protocol::{DRAWS, Judgements, Model, SEED, Split};
 use report::{Compared, Table};
 
 const FOLDS: usize = 10;
@@ -51,8 +52,8 @@ fn main() -> Result<()> {
     }
 
     println!(
-        "\nprotocol: {FOLDS} folds, seed {SEED}, intervals over annotators; ridges: scores 0.1, annotators 1, prompt x model 5, \
-         prompt ties 1; Crowd-BT Beta(8, 2)"
+        "\nprotocol: {FOLDS} folds, seed {SEED}, 95 % intervals over annotators ({DRAWS} draws)\nridges: scores 0.1, \
+         annotators 1, prompt x model 5, prompt ties 1; Crowd-BT Beta(8, 2)"
     );
     let splits = if args.short { &Split::ALL[..1] } else { &Split::ALL[..] };
     let mut compared = Vec::new();
@@ -92,8 +93,8 @@ fn ranked(data: &Judgements, draws: u32) -> Result<Table> {
     let refits = config.run(&data.all, |table| NewmanConfig::new().fit_matrix(table), |_| bar.inc(1))?;
     bar.finish_and_clear();
     println!(
-        "protocol: {} judgements of {} models by {} annotators, ties count half; 95 % intervals: {draws} draws of annotators, \
-         seed {SEED}",
+        "protocol: {} judgements of {} models by {} annotators, ties count half; 95 % intervals: {draws} draws of \
+         annotators, seed {SEED}",
         data.all.len(),
         data.items.len(),
         data.num_annotators(),

@@ -108,9 +108,9 @@ impl Split {
     /// What is held out, in words.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Judgements => "single judgements",
+            Self::Judgements => "judgements",
             Self::Pairs => "pairs of answers",
-            Self::Annotators => "annotators",
+            Self::Annotators => "new annotators",
         }
     }
 

@@ -97,8 +97,8 @@ impl Compared {
     }
 
     pub fn print(&self) {
-        let claim = if self.split == Split::Annotators { "; no claim is made of new annotators" } else { "" };
-        println!("\nheld out: {}, {} judgements{claim}", self.split.name(), self.count);
+        let claim = if self.split == Split::Annotators { "; no claim is made of these" } else { "" };
+        println!("\nheld out: {} ({} judgements){claim}", self.split.name(), self.count);
         println!("   {:<34} {:>8} {:>7}  minus {} [95 %]", "", "nats", "right %", self.baseline);
         for (at, row) in self.rows.iter().enumerate() {
             let gain = row.gain.map_or_else(String::new, |gain| {
@@ -169,12 +169,13 @@ pub fn check(compared: &[Compared], real: bool) -> Result<()> {
         let effects = seen(Judgements::EFFECTS)?.own.mean;
         bar("annotators' effects, minus the truth", effects - seen("the truth")?.own.mean, -0.03);
     }
-    for (name, least) in
-        [(Judgements::EFFECTS, if real { 0.085 } else { 0.05 }), ("Crowd-BT", if real { 0.04 } else { 0.0 })]
+    let (effects, reliabilities) = if real { (0.085, 0.04) } else { (0.05, 0.0) };
+    for (name, what, least) in
+        [(Judgements::EFFECTS, "annotators' effects", effects), ("Crowd-BT", "Crowd-BT", reliabilities)]
     {
         let gain = seen(name)?.gain.with_context(|| format!("{name} is compared"))?;
-        bar(&format!("{}, gain", name.trim()), gain.mean, least);
-        bar(&format!("{}, lower end of the gain", name.trim()), gain.interval.low, f64::MIN_POSITIVE);
+        bar(&format!("{what}, gain"), gain.mean, least);
+        bar(&format!("{what}, lower end of the gain"), gain.interval.low, 0.0);
     }
     ensure!(missed.is_empty(), "the claim does not hold: {}", missed.join("; "));
     println!("the claim holds: it is worth knowing who judged, for annotators who were seen");

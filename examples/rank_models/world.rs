@@ -9,8 +9,8 @@ use crate::protocol::Judgements;
 
 const ANNOTATORS_PER_PAIR: usize = 4;
 
-/// 4000 judgements of 20 models by 40 annotators, who differ in how readily they call a tie and how sharply they tell models
-/// apart; about one in eight tells nothing apart. Prompts have no effect.
+/// 4000 judgements of 20 models by 40 annotators, who differ in how readily they call a tie and how sharply they tell
+/// models apart; about one in eight tells nothing apart. Prompts have no effect.
 pub fn crowd() -> Result<(Judgements, Crowd)> {
     let config = CrowdConfig::new(20, 1000)
         .with_judges_per_pair(ANNOTATORS_PER_PAIR)

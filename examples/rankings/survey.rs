@@ -39,8 +39,8 @@ impl Survey {
         Ok(survey)
     }
 
-    /// 600 respondents of two kinds: one puts the films of the first trilogy far above the others, one hardly cares. Fans are
-    /// mostly of the first kind; gender and age say nothing.
+    /// 600 respondents of two kinds: one puts the films of the first trilogy far above the others, one hardly cares.
+    /// Fans are mostly of the first kind; gender and age say nothing.
     pub fn seeded() -> Result<Self> {
         let kinds = [vec![-1.8, -1.9, -2.2, 2.2, 2.2, 1.5], vec![0.3, 0.2, -0.1, -0.6, 0.3, -0.1]];
         let (of, rankings) = rankers(&kinds, 600, 0)?;
