@@ -130,6 +130,11 @@ impl Comparisons {
         Ok(all)
     }
 
+    /// Comparisons that have been checked.
+    pub(crate) fn from_checked(num_items: usize, records: Vec<Comparison>) -> Self {
+        Self { num_items, records, judges: None }
+    }
+
     /// Adds a comparison of weight 1.
     ///
     /// # Errors
