@@ -17,6 +17,7 @@
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //! | [`robust`] | labels that may be wrong | [`robust::forward`] |
 //! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
+//! | [`uncertainty`] | how sure a model is, and which pairs to ask about next | [`uncertainty::ensemble`] |
 //!
 //! and what they share:
 //!
@@ -75,6 +76,7 @@ pub mod rankings;
 pub mod resample;
 pub mod robust;
 pub mod trajectory;
+pub mod uncertainty;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};
