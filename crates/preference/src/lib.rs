@@ -24,6 +24,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`contexts`] | pairs whose sides answer different prompts |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
 //! | [`names`] | names of items and judges, and their indices |
@@ -56,6 +57,7 @@
 extern crate self as accordant_preference;
 
 pub mod comparisons;
+pub mod contexts;
 pub mod distributional;
 pub mod error;
 pub mod general;

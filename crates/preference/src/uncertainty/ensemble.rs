@@ -223,6 +223,35 @@ mod tests {
     }
 
     #[test]
+    fn scores_without_variance_or_a_batch_of_one_have_no_scale_and_give_no_nan() {
+        for reference in [vec![0.3; 3], vec![0.3], vec![]] {
+            starts(standardized(&[vec![1.0]], &[reference]), "`scores`: nothing to learn from");
+        }
+        // One response by itself: members still have a spread, or exactly none.
+        near(&Aggregation::LowerBound(1.0).of(&[vec![0.3], vec![0.3]]).unwrap(), &[0.3], 0.0);
+        near(&Aggregation::UncertaintyWeighted(1.0).of(&[vec![0.3]]).unwrap(), &[0.3], 0.0);
+    }
+
+    #[test]
+    fn a_member_in_larger_units_does_not_outvote_the_others_once_standardized_or_mixed_by_chances() {
+        // Two members prefer the first of two responses, and one the second, in units a thousand times as large.
+        let scores = [vec![1.0, 0.0], vec![1.5, 0.5], vec![-2000.0, 1000.0]];
+        let reference = [vec![0.0, 1.0, 2.0], vec![0.5, 1.5, 2.5], vec![-3000.0, 0.0, 3000.0]];
+        let lead = |scores: &[Vec<f64>]| {
+            let mean = Aggregation::Mean.of(scores).unwrap();
+            mean[0] - mean[1]
+        };
+        assert!(lead(&scores) < -900.0);
+        // (1 + 1 − 1) / 3 of the deviation √(2/3).
+        let standardized = standardized(&scores, &reference).unwrap();
+        near(&[lead(&standardized)], &[1.5f64.sqrt() / 3.0], 1e-12);
+        // The chance by each member's own lead: no member has more than one vote.
+        let chance = |member: &Vec<f64>| vec![accordant_ops::host::logistic(member[0] - member[1])];
+        let chances: Vec<Vec<f64>> = scores.iter().map(chance).collect();
+        near(&[decompose(&chances).unwrap()[0].chance], &[2.0 / (3.0 * (1.0 + (-1f64).exp()))], 1e-12);
+    }
+
+    #[test]
     fn disagreement_is_between_nothing_and_one_bit() {
         let (p, q): (f64, f64) = (0.9, 0.3);
         let pairs = decompose(&[vec![p, 0.7], vec![q, 0.7]]).unwrap();

@@ -69,8 +69,8 @@ impl McDropoutConfig {
         let [n, width] = first.dims();
         check_shape("second", &[n, width], &second.dims())?;
         let mut scores = |features: &Tensor<2>, index: u32| -> Result<Vec<f64>> {
-            let mask = mask(width, self.rate, seed, index, &features.device())?.cast(features.dtype());
-            let scores = score(features.clone() * mask.unsqueeze_dim::<2>(0))?;
+            let units = mask(width, self.rate, seed, index, &features.device())?.cast(features.dtype());
+            let scores = score(features.clone() * units.unsqueeze_dim::<2>(0))?;
             check_shape("scores", &[n], &scores.dims())?;
             Ok(scores.detach().try_to_vec_as::<f64>().expect("a tensor of numbers"))
         };
