@@ -39,6 +39,16 @@ pub enum Error {
         /// The item.
         item: usize,
     },
+    /// The sides of a pair answer different prompts, and the model reads the prompt of a pair.
+    #[error("record {row}: its sides answer prompts {first} and {second}, and the model reads one prompt for both")]
+    Contexts {
+        /// The record, counted from 0.
+        row: usize,
+        /// The first side's prompt.
+        first: usize,
+        /// The second side's prompt.
+        second: usize,
+    },
     /// Something has another length than what it goes with.
     #[error("`{name}`: expected {expected} entries, got {got}")]
     Length {

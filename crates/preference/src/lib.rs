@@ -17,12 +17,14 @@
 //! | [`ranking`] | scores of the items of a table, from who beat whom | [`ranking::newton`](mod@ranking::newton) |
 //! | [`robust`] | labels that may be wrong | [`robust::forward`] |
 //! | [`trajectory`] | scores of segments of behavior, and response times | [`trajectory::partial_return`] |
+//! | [`uncertainty`] | how sure a model is, and which pairs to ask about next | [`uncertainty::ensemble`] |
 //!
 //! and what they share:
 //!
 //! | module | what is there |
 //! |---|---|
 //! | [`comparisons`] | judged pairs of the items of a table, and matrices of who beat whom |
+//! | [`contexts`] | pairs whose sides answer different prompts |
 //! | [`graph`] | which items can be compared with which at all |
 //! | [`link`] | chances of outcomes as functions of a difference of scores, in `f64` with derivatives |
 //! | [`names`] | names of items and judges, and their indices |
@@ -55,6 +57,7 @@
 extern crate self as accordant_preference;
 
 pub mod comparisons;
+pub mod contexts;
 pub mod distributional;
 pub mod error;
 pub mod general;
@@ -75,6 +78,7 @@ pub mod rankings;
 pub mod resample;
 pub mod robust;
 pub mod trajectory;
+pub mod uncertainty;
 
 pub use accordant_ops::{ItemReduction, Means, Reduced};
 pub use comparisons::{Comparison, Comparisons, Outcome, WinMatrix};

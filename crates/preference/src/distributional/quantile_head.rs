@@ -4,19 +4,20 @@
 //! **Use when:** features are there and [`quantile_reward`](super::quantile_reward) needs something to train.
 //! **Checked by:** hand-worked layers, a law (monotone heads never cross), calibration on a seeded world (the example
 //! `quantile_reward`).
-//! **Deviations:** a bias, hidden layers and quantiles that cannot cross are options.
+//! **Deviations:** a bias, where it starts, hidden layers and quantiles that cannot cross are options.
 
 use accordant_ops::{check_domain, check_shape};
 use burn::{
     config::Config,
-    module::Module,
+    module::{Module, Param},
     nn::Linear,
     tensor::{Device, Tensor, activation::relu},
 };
 
 use super::{layers::linear, quantile_reward::monotone};
 use crate::{
-    Result,
+    Error, Result,
+    error::{check_length, check_record},
     random::{Purpose, stream},
 };
 
@@ -45,13 +46,23 @@ pub struct QuantileHeadConfig {
     /// Whether layers have a bias. True: ours; the paper's linear heads have none.
     #[config(default = true)]
     pub bias: bool,
+    /// The quantiles that the last layer's bias stands for at first, ascending and finite: those of all ratings there are
+    /// ([`QuantileReward::fit_constants`](super::quantile_reward::QuantileReward::fit_constants)). None: a random bias, around 0. Then
+    /// quantiles that cannot cross start `(num_quantiles − 1) ln 2` wide, whatever the unit of the ratings, and a short
+    /// training does not get all of them where they belong.
+    #[config(default = "None")]
+    pub start: Option<Vec<f64>>,
 }
+
+/// Steps between quantiles start at this share of their mean at least, as equal ratings leave none between some.
+const LEAST_STEP: f64 = 1e-2;
 
 impl QuantileHeadConfig {
     /// A head with random weights: the same seed gives the same ones on every device.
     ///
     /// # Errors
-    /// A domain error naming the field.
+    /// A domain error naming the field; [`Error::Length`] or [`Error::Record`] naming `start`; [`Error::Combination`] for a
+    /// start without a bias, or without any distance between its ends when quantiles cannot cross.
     ///
     /// # Example
     /// ```
@@ -74,7 +85,37 @@ impl QuantileHeadConfig {
             layers.push(linear(&mut rng, width, next, self.bias, device));
             width = next;
         }
+        if let Some(bias) = self.first_bias()? {
+            let last = layers.last_mut().expect("there is a last layer");
+            last.bias = Some(Param::from_tensor(Tensor::from_data(bias.as_slice(), device)));
+        }
         Ok(QuantileHead { layers, num_features: self.num_features, monotone: self.crossing == Crossing::Never })
+    }
+
+    /// What the last layer's bias must be for quantiles to start where they are to.
+    fn first_bias(&self) -> Result<Option<Vec<f64>>> {
+        let Some(start) = &self.start else { return Ok(None) };
+        check_length("start", self.num_quantiles, start.len())?;
+        for (row, &quantile) in start.iter().enumerate() {
+            check_record(quantile.is_finite(), row, "start", "finite", quantile)?;
+            check_record(row == 0 || quantile >= start[row - 1], row, "start", "ascending", quantile)?;
+        }
+        let refuse = |reason| Err(Error::Combination { what: "start", reason });
+        if !self.bias {
+            return refuse("the head has no bias");
+        }
+        if self.crossing == Crossing::Possible {
+            return Ok(Some(start.clone()));
+        }
+        let width = start[start.len() - 1] - start[0];
+        if width <= 0.0 {
+            return refuse("all quantiles are equal");
+        }
+        let least = LEAST_STEP * width / (start.len() - 1) as f64;
+        // The inverse of softplus: log(e^s − 1).
+        let raw = |step: f64| step + (-(-step).exp_m1()).ln();
+        let steps = start.windows(2).map(|pair| raw((pair[1] - pair[0]).max(least)));
+        Ok(Some([start[0]].into_iter().chain(steps).collect()))
     }
 }
 
@@ -131,9 +172,45 @@ mod tests {
     }
 
     #[test]
+    fn a_head_starts_at_the_quantiles_that_it_is_given() {
+        let device = Device::flex();
+        let start = vec![-3.0, -1.0, -1.0, 97.0];
+        for (crossing, expected) in [
+            (Crossing::Possible, start.clone()),
+            // The step of 0 becomes a hundredth of 100/3.
+            (Crossing::Never, vec![-3.0, -1.0, -1.0 + 1.0 / 3.0, 97.0 + 1.0 / 3.0]),
+        ] {
+            for hidden in [vec![], vec![5]] {
+                let config = QuantileHeadConfig::new(2, 4).with_crossing(crossing).with_hidden(hidden);
+                let config = config.with_start(Some(start.clone()));
+                let bias = config.init(0, &device).unwrap().layers.last().unwrap().bias.clone().unwrap();
+                let raw = bias.val().unsqueeze_dim::<2>(0);
+                let quantiles = if crossing == Crossing::Never { monotone(raw) } else { raw };
+                near(&host(&quantiles), &expected, 1e-4);
+                let other = config.with_start(None).init(0, &device).unwrap();
+                assert!(host(&other.layers.last().unwrap().bias.clone().unwrap().val()).iter().all(|b| b.abs() < 1.0));
+            }
+        }
+        // Small steps keep their digits: log(e^s − 1) at 1e-6.
+        let small = QuantileHeadConfig::new(1, 2).with_crossing(Crossing::Never).with_start(Some(vec![0.0, 1e-6]));
+        near(&small.first_bias().unwrap().unwrap(), &[0.0, -13.815510057964], 1e-9);
+        let refused = |config: QuantileHeadConfig, start: &[f64], what| {
+            starts(config.with_start(Some(start.to_vec())).init(0, &device), what);
+        };
+        let config = QuantileHeadConfig::new(1, 2);
+        refused(config.clone(), &[0.0], "`start`: expected 2 entries");
+        refused(config.clone(), &[0.0, f64::NAN], "record 1: `start`: expected finite");
+        refused(config.clone(), &[1.0, 0.0], "record 1: `start`: expected ascending");
+        refused(config.clone().with_bias(false), &[0.0, 1.0], "start: the head has no bias");
+        refused(config.clone().with_crossing(Crossing::Never), &[1.0, 1.0], "start: all quantiles are equal");
+        config.with_start(Some(vec![1.0, 1.0])).init(0, &device).unwrap();
+    }
+
+    #[test]
     fn settings_and_shapes_are_checked() {
         let device = Device::flex();
         let config = QuantileHeadConfig::new(2, 19);
+        assert_eq!(config.start, None);
         assert_eq!((config.hidden.len(), config.crossing, config.bias), (0, Crossing::Possible, true));
         starts(QuantileHeadConfig::new(0, 2).init(0, &device), "`num_features`");
         starts(QuantileHeadConfig::new(1, 1).init(0, &device), "`num_quantiles`");

@@ -158,7 +158,8 @@ pub fn unit_length(embeddings: Tensor<2>) -> Tensor<2> {
 
 /// Eigenvalues that depend on the prompt: `λ = k softmax(logits)`, positive and 1 in the mean.
 ///
-/// The paper's logits are `W e / √H`, a linear map of the prompt's embedding over the root of that embedding's width.
+/// The paper's logits are `W e / √H`, a linear map of the prompt's embedding over the root of that embedding's width. Both
+/// sides of a pair answer that prompt ([`crate::contexts::check_same_prompts`]).
 ///
 /// # Shapes
 /// `[n, k]` to `[n, k]`.

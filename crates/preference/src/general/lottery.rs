@@ -47,7 +47,7 @@ pub fn exploitability(matrix: &PreferenceMatrix, chances: &[f64]) -> Result<f64>
 ///
 /// By a linear program over a growing set of items, which the best answers of the others join until there is none. The
 /// solution is then solved for once more, exactly, from the items that it plays. Of several such lotteries it is any one;
-/// then `unique` is false.
+/// then `unique` is false, and [`most_even_lottery`](super::most_even_lottery::most_even_lottery) says which one to take.
 ///
 /// # Errors
 /// [`Error::LinearProgram`] when the solver gives up.
@@ -68,12 +68,9 @@ pub fn exploitability(matrix: &PreferenceMatrix, chances: &[f64]) -> Result<f64>
 #[doc(alias = "2401.04056")]
 pub fn maximal_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
     let n = matrix.num_items();
-    let largest = (0..n).flat_map(|i| matrix.row(i)).fold(0.0, |largest, margin| f64::max(largest, margin.abs()));
-    if largest == 0.0 {
+    let Some(game) = in_largest_margins(matrix) else {
         return Ok(MaximalLottery { chances: vec![1.0 / n as f64; n], exploitability: 0.0, unique: n == 1 });
-    }
-    // The same game in units of the largest margin: tolerances mean the same for all.
-    let game = matrix.scaled(0.5 / largest);
+    };
     let scores = copeland_scores(&game);
     let mut playing: Vec<usize> = (0..n).collect();
     playing.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -91,6 +88,13 @@ pub fn maximal_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
         answers.sort_by(|&a, &b| gains[b].total_cmp(&gains[a]));
         playing.extend(answers.into_iter().take(MORE));
     }
+}
+
+/// The same game in units of the largest margin, so that tolerances mean the same for all; none when all items are even.
+pub(super) fn in_largest_margins(matrix: &PreferenceMatrix) -> Option<PreferenceMatrix> {
+    let margins = (0..matrix.num_items()).flat_map(|i| matrix.row(i));
+    let largest = margins.fold(0.0, |largest, margin| f64::max(largest, margin.abs()));
+    (largest > 0.0).then(|| matrix.scaled(0.5 / largest))
 }
 
 /// A maximal lottery of all of these items.

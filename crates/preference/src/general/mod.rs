@@ -18,6 +18,7 @@
 //! | [`embedding`] | embeddings that give a matrix back exactly |
 //! | [`winners`] | Condorcet, Copeland, Borda and minimax winners: **start here** |
 //! | [`lottery`] | the maximal lottery, to which no item is preferred |
+//! | [`most_even_lottery`] | of several such lotteries the one with the largest entropy |
 //! | [`self_play`] | nearly the same lottery by multiplicative weights |
 //! | [`kl_nash`] | the equilibrium that stays close to a reference |
 //! | [`majority_sets`] | top cycle and uncovered set |
@@ -41,6 +42,7 @@ pub mod linear_choice;
 pub mod lottery;
 pub mod majority_sets;
 pub mod matrix;
+pub mod most_even_lottery;
 pub mod pair_model;
 pub mod pigeonhole;
 pub mod ranked_pairs;

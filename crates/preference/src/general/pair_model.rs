@@ -189,6 +189,23 @@ mod tests {
     }
 
     #[test]
+    fn labels_that_are_all_on_one_side_teach_no_preference_for_a_place() {
+        let device = Device::flex().autodiff();
+        for symmetrization in BOTH {
+            for bias in [-1.5, 0.0, 4.0] {
+                // A network that knows nothing but which response is shown first.
+                let bias = tensor(&[bias], &device).require_grad();
+                let shown_first = bias.clone().repeat_dim(0, 20);
+                let pairs = PairScores::new(shown_first.clone(), shown_first).unwrap();
+                let nll = model(symmetrization).forward(&pairs).unwrap();
+                close(&values(nll.losses.clone()), &[std::f64::consts::LN_2; 20]);
+                let gradients = nll.losses.sum().backward();
+                close(&values(bias.grad(&gradients).unwrap()), &[0.0]);
+            }
+        }
+    }
+
+    #[test]
     fn margins_are_taken_off_in_both_orders() {
         let pairs = pairs(&[1.0], &[-1.0]).with_margins(tensor(&[0.4], &Device::flex())).unwrap();
         for symmetrization in BOTH {

@@ -15,6 +15,7 @@ use super::judge::debiased;
 use crate::{
     Result,
     error::{check_length, check_record},
+    uncertainty::ensemble::binary_entropy,
 };
 
 /// Bidirectional preference entropy: that of the chance averaged over both orders, in nats; 0 if certain, ln 2 at ½.
@@ -30,9 +31,7 @@ use crate::{
 /// ```
 #[doc(alias = "BPE")]
 pub fn preference_entropy(forward: f64, backward: f64) -> Result<f64> {
-    let p = debiased(forward, backward)?;
-    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    Ok(part(p) + part(1.0 - p))
+    Ok(binary_entropy(debiased(forward, backward)?))
 }
 
 /// What the sum over the calibration data must not exceed.

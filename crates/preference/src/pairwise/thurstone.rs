@@ -128,7 +128,7 @@ const STD_EPSILON: f64 = 1e-5;
 /// ```
 ///
 /// # Shapes
-/// `[items]` throughout, of at least 2 items. The gradient flows through mean and deviation.
+/// `[items]` throughout, of at least 2 items. The gradient flows through mean and deviation; a deviation of 0 has none.
 ///
 /// # Errors
 /// A shape error naming `variances`.
@@ -136,7 +136,10 @@ pub fn standardize(means: Tensor<1>, variances: Tensor<1>) -> Result<(Tensor<1>,
     check_shape("variances", &means.dims(), &variances.dims())?;
     let [items] = means.dims();
     let all = Tensor::<1, Bool>::full([items], true, &means.device());
-    let deviation = masked_var_all(means.clone(), all)?.cast(means.dtype()).sqrt() + STD_EPSILON;
+    let variance = masked_var_all(means.clone(), all)?.cast(means.dtype());
+    // The square root has no slope at 0.
+    let none = variance.clone().equal_scalar(0.0);
+    let deviation = variance.mask_fill(none.clone(), 1.0).sqrt().mask_fill(none, 0.0) + STD_EPSILON;
     let deviation = deviation.repeat_dim(0, items);
     let centered = means.clone() - means.mean().repeat_dim(0, items);
     Ok((centered / deviation.clone(), variances / deviation.square()))
@@ -222,6 +225,21 @@ mod tests {
         close(&values(variances), &[unit * unit, unit * unit / 4.0, 0.0], 1e-15);
         let error = standardize(tensor(&[0.0, 1.0], &device), tensor(&[1.0], &device)).unwrap_err().to_string();
         assert_eq!(error, "`variances`: expected shape [2], got [1]");
+    }
+
+    #[test]
+    fn equal_means_have_no_deviation_and_a_gradient_that_is_a_number() {
+        let device = Device::flex().autodiff();
+        for means in [vec![2.0; 3], vec![0.0; 3]] {
+            let means = tensor(&means, &device).require_grad();
+            let (standard, variances) = standardize(means.clone(), tensor(&[1.0; 3], &device)).unwrap();
+            close(&values(standard.clone()), &[0.0; 3], 0.0);
+            close(&values(variances), &[STD_EPSILON.powi(-2); 3], 1.0);
+            let first = standard.narrow(0, 0, 1).sum();
+            let gradient = values(means.grad(&first.backward()).unwrap());
+            // (1 − 1/3, −1/3, −1/3) / 1e-5
+            close(&gradient, &[2e5 / 3.0, -1e5 / 3.0, -1e5 / 3.0], 1e-6);
+        }
     }
 
     fn judged() -> Comparisons {

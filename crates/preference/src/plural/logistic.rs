@@ -107,6 +107,14 @@ impl LogisticConfig {
         self.fit_problem(&problem, |_| 1.0, mean.to_vec())
     }
 
+    /// The second derivatives of what [`LogisticConfig::fit`] minimizes, `[dim, dim]`, for items and pairs that it accepted.
+    pub(crate) fn hessian(&self, items: &Items, judged: &Comparisons, coefficients: &[f64]) -> DMatrix<f64> {
+        let (terms, mean, base) =
+            (terms(judged, 0).collect::<Vec<_>>(), vec![0.0; items.dim()], vec![0.0; items.len()]);
+        let problem = Logistic { items, terms: &terms, mean: &mean, base: &base, prior: self.prior };
+        problem.evaluate(coefficients, &|_| 1.0).hessian
+    }
+
     /// Fits to the terms, each with the weight of its user on top of its own.
     pub(crate) fn fit_problem(
         &self,

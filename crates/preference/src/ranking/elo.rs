@@ -154,6 +154,23 @@ mod tests {
     }
 
     #[test]
+    fn another_order_of_the_same_games_gives_other_ratings_and_the_result_says_so() {
+        let rated = |first: (usize, usize), second: (usize, usize)| {
+            let mut games = Comparisons::new(2);
+            games.push_win(first.0, first.1, 1.0).unwrap();
+            games.push_win(second.0, second.1, 1.0).unwrap();
+            EloConfig::new().with_k(400.0).rate(&games).unwrap()
+        };
+        let (won_first, won_last) = (rated((0, 1), (1, 0)), rated((1, 0), (0, 1)));
+        // 200 up at even odds, then down by 400 · 10/11 at odds of 10 : 1.
+        assert!((won_first.ratings[0] - (1200.0 - 4000.0 / 11.0)).abs() < 1e-9);
+        assert!((won_last.ratings[0] - (800.0 + 4000.0 / 11.0)).abs() < 1e-9);
+        assert!(won_first.order_dependent && won_last.order_dependent);
+        // More orders depend on it less, and still do.
+        assert!(EloConfig::new().rate_in_orders(&five(), 3, 0).unwrap().order_dependent);
+    }
+
+    #[test]
     fn the_median_over_orders_depends_on_the_order_less() {
         let games = five();
         let turned: Vec<usize> = (0..games.len()).rev().collect();

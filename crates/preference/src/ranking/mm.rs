@@ -127,6 +127,31 @@ mod tests {
     }
 
     #[test]
+    fn lopsided_records_overflow_nothing_and_are_no_false_convergence() {
+        let chain = |odds: f64| {
+            let mut judged = Comparisons::new(3);
+            for (winner, loser) in [(0, 1), (1, 2)] {
+                judged.push_win(winner, loser, odds).unwrap();
+                judged.push_win(loser, winner, odds.recip()).unwrap();
+            }
+            judged
+        };
+        // The first item gains the strength of the second in each step, of 1e12 that it is to have.
+        let slow = MmConfig::new().fit(&chain(1e6)).unwrap();
+        assert!(!slow.report.converged && slow.scores.iter().all(|score| score.is_finite()));
+        // Strengths of more than 1e308 to 1.
+        let error = MmConfig::new().with_max_iterations(5).fit(&chain(1e200)).unwrap_err();
+        assert!(matches!(error, Error::Separable { name: "strengths" }), "{error}");
+        // Two items are exact in one step, at odds of 1e24 : 1.
+        let mut two = Comparisons::new(2);
+        two.push_win(0, 1, 1e12).unwrap();
+        two.push_win(1, 0, 1e-12).unwrap();
+        let fit = MmConfig::new().fit(&two).unwrap();
+        assert!(fit.report.converged);
+        close(&fit.scores, &[12.0 * 10f64.ln(), -12.0 * 10f64.ln()], 1e-9);
+    }
+
+    #[test]
     fn pseudo_wins_pull_strengths_together() {
         // Two items, 3 : 1, α = 1, at the fixed point: p₁ = 1 / p₂ = p and p = (3 + 1) / (4 / (p + 1/p) + 1).
         let mut judged = Comparisons::new(2);

@@ -1,7 +1,7 @@
 //! Bradley-Terry strengths `p = exp(score)` and the counts that they are fitted to, as the iterations see them.
 
 use super::{Gauge, Ranking};
-use crate::{Report, Result, WinMatrix, comparisons::Ties, graph::check_connected};
+use crate::{Error, Report, Result, WinMatrix, comparisons::Ties, graph::check_connected};
 
 /// Wins, with ties made into wins, in rows and in columns: iterations run through both.
 pub(super) struct Dense {
@@ -80,11 +80,14 @@ impl Dense {
         })
     }
 
-    /// The ranking of these strengths.
+    /// The ranking of these strengths; [`Error::Separable`] where their logarithms are beyond the range of numbers.
     pub fn ranking(self, strengths: &[f64], gauge: Gauge, converged: bool, iterations: usize) -> Result<Ranking> {
         let log_likelihood = self.log_likelihood(strengths);
         let gradient_norm = self.gradient_norm(strengths);
         let mut scores: Vec<f64> = strengths.iter().map(|p| p.ln()).collect();
+        if !scores.iter().all(|score| score.is_finite()) {
+            return Err(Error::Separable { name: "strengths" });
+        }
         gauge.fix(&mut scores)?;
         let report = Report { converged, iterations, objective: -log_likelihood, gradient_norm };
         let Self { halved_ties, unobserved, .. } = self;
