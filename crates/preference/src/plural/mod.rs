@@ -43,6 +43,8 @@ pub mod split;
 pub mod world;
 
 mod factors;
+#[cfg(test)]
+mod laws;
 mod pairs;
 
 pub use logistic::LogisticConfig;

@@ -49,6 +49,8 @@ pub mod weng_lin;
 mod chain;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+pub(crate) mod laws;
 mod strengths;
 mod table;
 
