@@ -56,6 +56,8 @@ pub mod welfare;
 pub mod world;
 
 mod factors;
+#[cfg(test)]
+mod laws;
 mod pairs;
 
 pub use canonical_basis::CanonicalBasisConfig;

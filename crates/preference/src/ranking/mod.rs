@@ -51,6 +51,8 @@ pub mod world;
 mod chain;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+pub(crate) mod laws;
 mod strengths;
 mod table;
 
