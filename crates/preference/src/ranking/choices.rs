@@ -15,8 +15,16 @@ pub(crate) struct Choices {
     num_items: usize,
     /// The sets, each of items with the coefficients of their strengths.
     sets: Vec<Vec<(usize, f64)>>,
-    /// Of each list, who was chosen, and the sets from which, each with how often.
-    lists: Vec<(Vec<usize>, Vec<(usize, f64)>)>,
+    lists: Vec<Taken>,
+}
+
+/// One list.
+#[derive(Debug, Clone, PartialEq)]
+struct Taken {
+    /// Who was chosen.
+    winners: Vec<usize>,
+    /// The sets from which, each with how often.
+    from: Vec<(usize, f64)>,
 }
 
 impl Choices {
@@ -26,17 +34,17 @@ impl Choices {
         let mut known = BTreeMap::<Vec<(usize, u64)>, usize>::new();
         let mut choices = Self { num_items, sets: Vec::new(), lists: Vec::new() };
         for list in lists {
-            let (mut chosen, mut from) = (Vec::new(), Vec::new());
+            let mut taken = Taken { winners: Vec::new(), from: Vec::new() };
             for Stage { winners, risk, times } in list.stages(ties)? {
-                chosen.extend(winners);
+                taken.winners.extend(winners);
                 let key = risk.iter().map(|(item, coefficient)| (*item, coefficient.to_bits())).collect();
                 let set = *known.entry(key).or_insert_with(|| {
                     choices.sets.push(risk);
                     choices.sets.len() - 1
                 });
-                from.push((set, times));
+                taken.from.push((set, times));
             }
-            choices.lists.push((chosen, from));
+            choices.lists.push(taken);
         }
         Ok(choices)
     }
@@ -45,7 +53,7 @@ impl Choices {
     pub fn totals(&self, weights: &[f64]) -> Totals {
         let mut chosen = vec![0.0; self.num_items];
         let mut times = vec![0.0; self.sets.len()];
-        for ((winners, from), weight) in self.lists.iter().zip(weights) {
+        for (Taken { winners, from }, weight) in self.lists.iter().zip(weights) {
             winners.iter().for_each(|&winner| chosen[winner] += weight);
             from.iter().for_each(|&(set, often)| times[set] += weight * often);
         }
@@ -56,7 +64,7 @@ impl Choices {
     /// The log-probability of each list, without its weight; there is a score for each item.
     pub fn log_probs(&self, scores: &[f64]) -> Vec<f64> {
         let totals: Vec<f64> = self.sets.iter().map(|risk| log_strength(risk, |item| scores[item])).collect();
-        let of = |(winners, from): &(Vec<usize>, Vec<(usize, f64)>)| {
+        let of = |Taken { winners, from }: &Taken| {
             let won: f64 = winners.iter().map(|&winner| scores[winner]).sum();
             won - from.iter().map(|&(set, often)| often * totals[set]).sum::<f64>()
         };
