@@ -7,7 +7,7 @@
 //! | [`lore`] | each user's weights on the simplex of a few bases of scores |
 //! | [`pal`] | users between a few prototypes, by distance, angle or direction |
 //! | [`ideal_point`] | users who like what is near a point of their own |
-//! | [`ranking_mixture`] | the same of users who rank: Plackett-Luce scores |
+//! | [`ranking_mixture`] | a few kinds of users who rank, with Plackett-Luce scores each, by EM |
 //! | [`private`] | a table of one's own for each user: the baseline that shares nothing |
 //! | [`logistic`] | one user by themselves, shrunk to anything |
 //!
