@@ -9,6 +9,7 @@
 //! | [`ideal_point`] | users who like what is near a point of their own |
 //! | [`ranking_mixture`] | the same of users who rank: Plackett-Luce scores |
 //! | [`drm`] | principal components of what was preferred, weighed by a few pairs |
+//! | [`ranking_mixture`] | a few kinds of users who rank, with Plackett-Luce scores each, by EM |
 //! | [`private`] | a table of one's own for each user: the baseline that shares nothing |
 //! | [`logistic`] | one user by themselves, shrunk to anything |
 //!
