@@ -140,6 +140,7 @@ pub(crate) struct Logistic<'a> {
     pub items: &'a Items,
     pub terms: &'a [Term],
     pub mean: &'a [f64],
+    /// One for each item, or none at all.
     pub base: &'a [f64],
     pub prior: f64,
 }
@@ -210,7 +211,7 @@ impl Logistic<'_> {
     }
 
     /// The Hessian that even chances would have: what the pairs could tell apart at most.
-    fn spread(&self, user_weight: &impl Fn(usize) -> f64) -> DMatrix<f64> {
+    pub(crate) fn spread(&self, user_weight: &impl Fn(usize) -> f64) -> DMatrix<f64> {
         let len = self.items.dim();
         let mut matrix = DMatrix::zeros(len, len);
         let mut difference = vec![0.0; len];

@@ -43,7 +43,7 @@ pub mod split;
 pub mod world;
 
 mod factors;
-mod pairs;
+pub(crate) mod pairs;
 
 pub use logistic::LogisticConfig;
 pub use lore::LoreConfig;
