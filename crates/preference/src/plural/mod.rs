@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`mixture`] | a few kinds of users with Bradley-Terry scores each, by EM: **start here** |
 //! | [`reward_features`] | a common score, shared features, and each user's own weights of them |
+//! | [`random_effects`] | tastes that are normal around a common one, with any covariance |
 //! | [`lore`] | each user's weights on the simplex of a few bases of scores |
 //! | [`pal`] | users between a few prototypes, by distance, angle or direction |
 //! | [`ideal_point`] | users who like what is near a point of their own |
@@ -49,6 +50,7 @@ pub mod lore;
 pub mod mixture;
 pub mod pal;
 pub mod private;
+pub mod random_effects;
 pub mod ranking_mixture;
 pub mod reward_features;
 pub mod simplex;
@@ -60,6 +62,7 @@ mod factors;
 #[cfg(test)]
 mod laws;
 mod pairs;
+pub(crate) mod pairs;
 
 pub use canonical_basis::CanonicalBasisConfig;
 pub use drm::DrmConfig;
@@ -68,6 +71,7 @@ pub use lore::LoreConfig;
 pub use mixture::MixtureConfig;
 pub use pairs::{Chooser, Hits, Items, Plural, UserPairs, pairs_of_ratings};
 pub use pal::PalConfig;
+pub use random_effects::RandomEffectsConfig;
 pub use reward_features::RewardFeaturesConfig;
 
 /// The effective number of a simplex point's entries: `exp(−Σ w log w)`, from 1 at a corner to as many as there are.
