@@ -354,7 +354,7 @@ mod tests {
             let (at, weights) = ([0.4, -0.8, 1.3], [0.6, 1.5, 1.0]);
             let mut gradient = vec![f64::NAN; 3];
             let value = model.evaluate(&at, &weights, &mut gradient);
-            check_gradient(|x| model.evaluate(x, &weights, &mut vec![0.0; 3]), &at, &gradient).unwrap();
+            check_gradient(|x| model.evaluate(x, &weights, &mut [0.0; 3]), &at, &gradient).unwrap();
             // Trial by trial.
             let class = model.class(&at);
             assert_eq!(class.rate, rate.unwrap_or(logistic(0.4)));
