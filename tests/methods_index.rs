@@ -1,7 +1,8 @@
-//! `docs/methods.md` is made from the headers of the methods' files and from what the methods say of themselves.
+//! `docs/methods.md` is made from the headers of the methods' files and from what the methods say of themselves,
+//! `docs/models.md` from the headers of the preference models' files.
 //!
-//! When this test fails it prints the lines that are missing; `ACCORDANT_WRITE=1 cargo test --test methods_index` writes
-//! the file.
+//! When a test fails it prints the lines that are missing; `ACCORDANT_WRITE=1 cargo test --test methods_index` writes the
+//! files.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +58,10 @@ fn root() -> PathBuf {
 
 /// The modules of a family in the order of its `mod.rs`, with the text of their files.
 fn files(family: &str) -> Vec<(String, String)> {
-    let folder = root().join("crates/objectives/src").join(family);
+    files_in(&root().join("crates/objectives/src").join(family))
+}
+
+fn files_in(folder: &Path) -> Vec<(String, String)> {
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let modules = read(&folder.join("mod.rs"));
     let names = modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
@@ -207,11 +211,111 @@ fn document() -> String {
     out
 }
 
+const MODELS: [(&str, &str); 11] = [
+    ("pairwise", "Judged pairs, given scores"),
+    ("listwise", "Ranked lists and choices, given scores"),
+    ("ranking", "The items of a table, from who beat whom"),
+    ("plural", "Many choosers"),
+    ("general", "Preferences that may go in circles, and social choice"),
+    ("distributional", "Distributions of ratings and scores, and their risk"),
+    ("robust", "Labels that may be wrong"),
+    ("trajectory", "Segments of behavior, and response times"),
+    ("process", "Steps of a solution"),
+    ("implicit", "Policies, judges and replies as rewards"),
+    ("measurement", "What preferences say about whoever has them"),
+];
+
+/// The preference models of one module, with the text of their files.
+fn models(family: &str) -> Vec<(String, String)> {
+    files_in(&root().join("crates/preference/src").join(family))
+}
+
+fn model_document() -> String {
+    let mut out = String::from(
+        "# Preference models\n\nMade from the headers of the files by `tests/methods_index.rs`; do not edit. A file has the \
+         model's equation, shapes,\ndefaults with their origin, and tests.\n",
+    );
+    for (family, title) in MODELS {
+        let files = models(family);
+        let (models, helpers): (Vec<_>, Vec<_>) = files
+            .iter()
+            .map(|(name, text)| (name, Header::parse(text)))
+            .partition(|(_, header)| !header.field("Paper").is_empty());
+        out += &format!("\n## {title} (`preference::{family}`)\n\n");
+        out += "| model | full name | paper | use when | checked by |\n|---|---|---|---|---|\n";
+        for (name, header) in models {
+            let status = match header.field("Status") {
+                "" => String::new(),
+                status => format!(" **{status}.**"),
+            };
+            out += &format!(
+                "| [`{name}`](../crates/preference/src/{family}/{name}.rs) | {}{} | {} | {} | {} |\n",
+                cell(&header.title),
+                cell(&status),
+                cell(header.field("Paper")),
+                cell(header.field("Use when")),
+                cell(header.field("Checked by")),
+            );
+        }
+        if !helpers.is_empty() {
+            out += "\nBeside the models:\n\n| module | what it holds |\n|---|---|\n";
+        }
+        for (name, header) in helpers {
+            out += &format!("| [`{name}`](../crates/preference/src/{family}/{name}.rs) | {} |\n", cell(&header.title));
+        }
+    }
+    out
+}
+
 #[test]
 fn the_list_of_methods_is_up_to_date() {
-    let (path, expected) = (root().join("docs/methods.md"), document());
+    check_document("docs/methods.md", &document());
+}
+
+#[test]
+fn the_list_of_preference_models_is_up_to_date() {
+    check_document("docs/models.md", &model_document());
+}
+
+#[test]
+fn every_module_of_preference_models_is_listed() {
+    let folder = root().join("crates/preference/src");
+    let entries = fs::read_dir(&folder).expect("the crate is there");
+    let modules = entries.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let is_family = folder.join(&name).join("mod.rs").exists();
+        is_family.then_some(name)
+    });
+    let missing: Vec<_> = modules.filter(|name| MODELS.iter().all(|(family, _)| family != name)).collect();
+    assert!(missing.is_empty(), "MODELS lacks {missing:?}");
+}
+
+#[test]
+fn every_preference_model_says_where_it_comes_from_and_how_it_is_checked() {
+    let mut wrong = Vec::new();
+    for (family, _) in MODELS {
+        for (name, text) in models(family) {
+            let header = Header::parse(&text);
+            if header.title.is_empty() {
+                wrong.push(format!("{family}/{name}.rs: no title"));
+            }
+            if header.field("Paper").is_empty() {
+                continue;
+            }
+            for field in ["Use when", "Checked by", "Deviations"] {
+                if header.field(field).is_empty() {
+                    wrong.push(format!("{family}/{name}.rs: no `**{field}:**`"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn check_document(name: &str, expected: &str) {
+    let path = root().join(name);
     if std::env::var_os("ACCORDANT_WRITE").is_some() {
-        fs::write(&path, &expected).expect("the documentation is writable");
+        fs::write(&path, expected).expect("the documentation is writable");
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     let has = |text: &str, line: &str| text.lines().any(|other| other == line);
@@ -219,7 +323,7 @@ fn the_list_of_methods_is_up_to_date() {
     let stale: Vec<_> = found.lines().filter(|line| !has(&expected, line)).collect();
     assert!(
         found == expected,
-        "docs/methods.md is not what the files say (ACCORDANT_WRITE=1 writes it)\nmissing:\n{}\nstale:\n{}",
+        "{name} is not what the files say (ACCORDANT_WRITE=1 writes it)\nmissing:\n{}\nstale:\n{}",
         missing.join("\n"),
         stale.join("\n")
     );

@@ -40,7 +40,7 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// TRL in a process of its own.
+/// Other people's code in a process of its own.
 pub struct Peer {
     to: ChildStdin,
     from: BufReader<ChildStdout>,
@@ -57,7 +57,7 @@ impl Peer {
         Ok(Self { to, from: BufReader::new(child.stdout.context("the peer's output")?) })
     }
 
-    /// Microseconds of each repetition of a job, by loss.
+    /// Microseconds of each repetition of a job, by what is measured.
     pub fn ask(&mut self, job: &Value) -> Result<Vec<(String, Vec<f64>)>> {
         writeln!(self.to, "{job}")?;
         let mut line = String::new();
@@ -71,7 +71,7 @@ impl Peer {
     }
 }
 
-/// Medians of a peer's losses, over all rounds.
+/// Medians of what a peer measured, over all rounds.
 #[derive(Default)]
 pub struct PeerTimes(Vec<(String, Vec<f64>)>);
 

@@ -14,6 +14,7 @@
 //! | [`batch`], [`strategy`] | batches on the host, and how they are made |
 //! | [`report`] | which laws ran, or which one does not hold |
 //! | [`models`] | laws of score models: likelihoods of pairs, outcomes and lists |
+//! | [`fits`] | laws of fits: scores from judged pairs, ranked lists and the pairs of users |
 //! | [`gradient`] | finite differences for any function of a vector |
 //! | [`distributions`] | laws of predicted distributions, their distances and their risk |
 //! | [`announce`] | what [`laws!`], [`pairwise_laws!`], [`unpaired_laws!`], [`listwise_laws!`], [`rollout_laws!`] and [`advantage_laws!`] run |
@@ -76,6 +77,7 @@ pub mod announce;
 pub mod batch;
 pub mod check;
 pub mod distributions;
+pub mod fits;
 pub mod gradient;
 pub mod loss;
 pub mod models;

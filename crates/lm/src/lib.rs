@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decoder`] | a small decoder (RMSNorm, RoPE, grouped-query attention, SwiGLU, tied head), seeded |
 //! | [`generate`] | batched sampling with a KV cache and one random stream for each row |
+//! | [`reward_head`] | rewards of whole responses, for reward models |
 //! | [`value_head`] | values of states, for actor-critic methods |
 //!
 //! [`CausalLm`] is all that a trainer needs of a model: hidden states, and the weight of the output head. Any burn module
@@ -18,6 +19,7 @@ use burn::tensor::{Bool, Int, Tensor};
 pub mod decoder;
 pub mod error;
 pub mod generate;
+pub mod reward_head;
 pub mod value_head;
 
 pub use error::{Error, Result};
@@ -28,6 +30,8 @@ const INIT_STREAM: u64 = 1 << 48;
 const SAMPLE_STREAM: u64 = 2 << 48;
 /// Those of a value head's initial weights.
 const HEAD_STREAM: u64 = 3 << 48;
+/// Those of a reward head's.
+const REWARD_STREAM: u64 = 4 << 48;
 
 /// A causal language model, as a trainer sees it.
 pub trait CausalLm {

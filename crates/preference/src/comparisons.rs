@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    error::{check_index, check_length, check_record},
+    error::{check_index, check_length, check_record, check_weight},
 };
 
 /// What was said about a pair.
@@ -85,7 +85,7 @@ impl Comparison {
         }
         let share = outcome.share();
         check_record((0.0..=1.0).contains(&share), row, "share", "a share in [0, 1]", share)?;
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)
+        check_weight(row, "weight", weight)
     }
 }
 
@@ -130,6 +130,11 @@ impl Comparisons {
         Ok(all)
     }
 
+    /// Comparisons that have been checked.
+    pub(crate) fn from_checked(num_items: usize, records: Vec<Comparison>) -> Self {
+        Self { num_items, records, judges: None }
+    }
+
     /// Adds a comparison of weight 1.
     ///
     /// # Errors
@@ -150,7 +155,7 @@ impl Comparisons {
     ///
     /// # Errors
     /// [`Error::Index`] for an item outside of the table, [`Error::Repeated`] for an item compared with itself,
-    /// [`Error::Record`] for a share outside of [0, 1] or a weight that is not finite and ≥ 0.
+    /// [`Error::Record`] for a share outside of [0, 1] or a weight outside of [0, 1e100].
     pub fn push_weighted(&mut self, first: usize, second: usize, outcome: Outcome, weight: f64) -> Result<()> {
         let record = Comparison { first, second, outcome, weight };
         record.check(self.records.len(), self.num_items)?;
@@ -242,7 +247,7 @@ impl WinMatrix {
     /// tied. The diagonals are 0.
     ///
     /// # Errors
-    /// [`Error::Length`] for a row of another length, [`Error::Record`] for a count that is not finite and ≥ 0 and for ties
+    /// [`Error::Length`] for a row of another length, [`Error::Record`] for a count outside of [0, 1e100] and for ties
     /// that are not symmetric, [`Error::Repeated`] for an item that met itself.
     pub fn from_rows(wins: &[Vec<f64>], ties: &[Vec<f64>]) -> Result<Self> {
         let num_items = wins.len();
@@ -255,8 +260,8 @@ impl WinMatrix {
         for i in 0..num_items {
             for j in 0..num_items {
                 let (win, tie) = (wins[i][j], ties[i][j]);
-                check_record(win.is_finite() && win >= 0.0, i, "wins", "finite and >= 0", win)?;
-                check_record(tie.is_finite() && tie >= 0.0, i, "ties", "finite and >= 0", tie)?;
+                check_weight(i, "wins", win)?;
+                check_weight(i, "ties", tie)?;
                 check_record(tie == ties[j][i], i, "ties", "a symmetric matrix", tie)?;
                 if i == j && (win > 0.0 || tie > 0.0) {
                     return Err(Error::Repeated { row: i, item: i });
@@ -405,8 +410,9 @@ mod tests {
             let error = text(judged.push(0, 1, Outcome::Share(share)));
             assert_eq!(error, format!("record 1: `share`: expected a share in [0, 1], got {share}"));
         }
-        for weight in [-1.0, f64::NAN, f64::INFINITY] {
-            assert!(text(judged.push_win(0, 1, weight)).contains("`weight`: expected finite and >= 0"));
+        judged.clone().push_win(0, 1, 1e100).unwrap();
+        for weight in [-1.0, 1.01e100, f64::NAN, f64::INFINITY] {
+            assert!(text(judged.push_win(0, 1, weight)).contains("`weight`: expected a weight in [0, 1e100]"));
         }
         assert_eq!(judged.len(), 1, "nothing was added");
         assert!(matches!(judged.clone().with_judges(vec![0, 1]), Err(Error::Length { name: "judges", .. })));

@@ -121,6 +121,12 @@ pub enum Error {
         /// What the solver says.
         source: microlp::Error,
     },
+    /// A result is beyond what a float can hold, or was lost on the way.
+    #[error("`{name}`: no finite result; bring features, weights and times to ordinary sizes")]
+    NotFinite {
+        /// The result.
+        name: &'static str,
+    },
     /// Settings make no sense together, or not for this data.
     #[error("{what}: {reason}")]
     Combination {
@@ -140,6 +146,25 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`Error::Record`] unless `holds`.
 pub fn check_record(holds: bool, row: usize, name: &'static str, expected: &'static str, got: f64) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Record { row, name, expected, got }) }
+}
+
+/// The largest weight of a record. Beyond it sums of weights, and squares of them, would leave what a float can hold.
+pub const MAX_WEIGHT: f64 = 1e100;
+
+/// Checks the weight of a record: at most [`MAX_WEIGHT`], and not below 0.
+///
+/// # Errors
+/// [`Error::Record`].
+pub fn check_weight(row: usize, name: &'static str, weight: f64) -> Result<()> {
+    check_record((0.0..=MAX_WEIGHT).contains(&weight), row, name, "a weight in [0, 1e100]", weight)
+}
+
+/// Checks that a result is there.
+///
+/// # Errors
+/// [`Error::NotFinite`] if a number is not finite.
+pub fn check_finite<'a>(name: &'static str, results: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    if results.into_iter().all(|number| number.is_finite()) { Ok(()) } else { Err(Error::NotFinite { name }) }
 }
 
 /// Checks an index of a record.

@@ -149,8 +149,17 @@ impl NamedComparisons {
     /// # Errors
     /// None: each comparison has been checked.
     pub fn comparisons(&self) -> Result<Comparisons> {
-        let all = Comparisons::from_records(self.items.len(), self.records.iter().copied())?;
-        if self.judged_by.is_empty() { Ok(all) } else { all.with_judges(self.judged_by.clone()) }
+        self.clone().into_comparisons().map(|(_, judged)| judged)
+    }
+
+    /// The items and the comparisons, without a copy of millions of them.
+    ///
+    /// # Errors
+    /// None: each comparison has been checked.
+    pub fn into_comparisons(self) -> Result<(Names, Comparisons)> {
+        let all = Comparisons::from_checked(self.items.len(), self.records);
+        let judged = if self.judged_by.is_empty() { all } else { all.with_judges(self.judged_by)? };
+        Ok((self.items, judged))
     }
 }
 
@@ -169,6 +178,8 @@ mod tests {
         assert_eq!((judged.num_items(), judged.len(), judged.judges()), (3, 3, Some(&[0, 1, 0][..])));
         assert_eq!((judged.records()[1].first, judged.records()[1].second), (1, 2));
         assert_eq!((named.judges().len(), named.items().name(2), named.items().name(3)), (2, Some("c"), None));
+        let (items, moved) = named.clone().into_comparisons().unwrap();
+        assert_eq!((&items, moved), (named.items(), judged));
         let mut unnamed = NamedComparisons::default();
         unnamed.push("a", "b", Outcome::First).unwrap();
         assert!(unnamed.push_judged("u", "a", "b", Outcome::First).is_err());

@@ -1,10 +1,11 @@
-//! Ties and annotators of real judgements (LLMFAO): held-out log-likelihood against its bars. `-- --ignored` runs every model
-//! on every split.
+//! Ties and annotators of real judgements (LLMFAO): held-out log-likelihood against its bars. The example `rank_models` runs
+//! every model on every split.
 //!
 //! The data are in `$ACCORDANT_SHARED/data`, by default `../shared/data` beside the workspace; without them nothing is
 //! tested, aloud.
 
-#[path = "annotators/protocol.rs"]
+#[path = "../../../examples/rank_models/protocol.rs"]
+#[allow(dead_code)] // The example calls the rest.
 mod protocol;
 
 use std::{io::Write, path::PathBuf};
@@ -27,51 +28,6 @@ fn llmfao() -> Option<Judgements> {
     Some(Judgements::read(&path).expect("judgements"))
 }
 
-/// All models on all splits, with 10 folds.
-#[test]
-#[ignore = "a minute"]
-fn every_model_on_every_split() {
-    let Some(data) = llmfao() else { return };
-    for split in Split::ALL {
-        let parts = split.parts(&data, 10).unwrap();
-        let mut davidson = Vec::new();
-        for (name, model) in Model::of_ties() {
-            let scores = model.held_out(&data, &parts, || {}).unwrap();
-            let found = data.over_annotators(&scores).unwrap();
-            if name == "Davidson" {
-                davidson = scores.clone();
-            }
-            let against = match davidson.is_empty() {
-                true => String::new(),
-                false => {
-                    let d = data.difference(&scores, &davidson).unwrap();
-                    format!("{:+.4} [{:+.4}, {:+.4}]", d.mean, d.interval.low, d.interval.high)
-                }
-            };
-            say(&format!("{name:36} {:.4} {against}", found.mean));
-        }
-    }
-    let decided = data.decided().unwrap();
-    for split in [Split::Judgements, Split::Annotators] {
-        let parts = split.parts(&decided, 10).unwrap();
-        let of = |model: Model| model.held_out(&decided, &parts, || {}).unwrap();
-        let (plain, crowd) = (of(Model::BradleyTerry), of(Model::CrowdBt));
-        let d = decided.difference(&crowd, &plain).unwrap();
-        let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-        let right = |x: &[f64]| x.iter().filter(|x| **x > 0.5f64.ln()).count() as f64 / x.len() as f64;
-        say(&format!(
-            "BT {:.4} {:.4}, Crowd-BT {:.4} {:.4}, {:+.4} [{:+.4}, {:+.4}]",
-            mean(&plain),
-            right(&plain),
-            mean(&crowd),
-            right(&crowd),
-            d.mean,
-            d.interval.low,
-            d.interval.high
-        ));
-    }
-}
-
 /// The bars on seen annotators.
 #[test]
 fn annotators_effects_foretell_judgements_of_the_same_annotators() {
@@ -86,7 +42,7 @@ fn annotators_effects_foretell_judgements_of_the_same_annotators() {
     let (davidson, rao_kupper) = (of("Davidson"), of("Rao-Kupper"));
     assert!(mean(&davidson) >= -1.016, "{}", mean(&davidson));
     assert!(mean(&rao_kupper) >= -1.014, "{}", mean(&rao_kupper));
-    let gain = data.difference(&of("  + ties, discrimination"), &davidson).unwrap();
+    let gain = data.difference(&of(Judgements::EFFECTS), &davidson).unwrap();
     assert!(gain.mean >= 0.085 && gain.interval.low > 0.0, "{gain:?}");
     let decided = data.decided().unwrap();
     assert_eq!(decided.all.len(), 5460);

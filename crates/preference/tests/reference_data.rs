@@ -3,6 +3,10 @@
 //! The data are in `$ACCORDANT_SHARED/data`, by default `../shared/data` beside the workspace; without them nothing is
 //! tested, aloud.
 
+#[path = "../../../examples/rankings/survey.rs"]
+#[allow(dead_code)] // The example calls the rest.
+mod survey;
+
 use std::{
     fs,
     io::Write,
@@ -13,6 +17,7 @@ use accordant_preference::{
     Comparisons, NamedComparisons, Names, Outcome, Rankings,
     comparisons::Ties,
     link::{Davidson, Logit, RaoKupper},
+    plural::{em::EmConfig, ranking_mixture::RankingMixtureConfig},
     ranking::{
         CovarianceConfig, EloConfig, LsrConfig, MmConfig, NewmanConfig, NewtonConfig, PageRankConfig,
         PlackettLuceConfig, RankCentralityConfig, Ranking,
@@ -22,6 +27,7 @@ use accordant_preference::{
     rankings::Unlisted,
 };
 use serde_json::Value;
+use survey::Survey;
 
 /// Past the test harness, which would swallow it.
 fn say(line: &str) {
@@ -202,26 +208,9 @@ fn star_wars_survey() {
     let Some(folder) = folder("star_wars_survey") else { return };
     let reference = json(&folder.join("reference.json"));
     let items: Names = ["I", "II", "III", "IV", "V", "VI"].iter().collect();
-    // Two lines of headers.
-    let rows = &rows(&folder.join("StarWars.csv"))[2..];
-    let order = |row: &Vec<String>| -> Option<Vec<usize>> {
-        let ranks: Option<Vec<usize>> = row[9..15].iter().map(|rank| rank.trim().parse().ok()).collect();
-        let mut order: Vec<usize> = (0..6).collect();
-        let ranks = ranks?;
-        order.sort_by_key(|&film| ranks[film]);
-        Some(order)
-    };
-    let of = |keep: &dyn Fn(&Vec<String>) -> bool| {
-        let mut lists = Rankings::new(6);
-        for row in rows.iter().filter(|row| keep(row)) {
-            if let Some(order) = order(row) {
-                lists.push(&order, Unlisted::Absent).expect("a ranking");
-            }
-        }
-        lists
-    };
-    let all = of(&|_| true);
-    assert_eq!((rows.len(), all.len()), (800, 575));
+    let survey = Survey::read(&folder.join("StarWars.csv")).expect("a survey");
+    let all = survey.together(0..survey.rankings.len()).expect("rankings");
+    assert_eq!(all.len(), 575);
     let expected = &reference["plackett_luce_mle"];
     let fit = PlackettLuceConfig::new().with_tolerance(1e-13).fit(&all).expect("a fit");
     check("Plackett-Luce", &items, &fit.scores, &expected["params"], 1e-12);
@@ -243,17 +232,21 @@ fn star_wars_survey() {
     check("Bradley-Terry of the pairs", &items, &fit.scores, &expected["params"], 1e-12);
     check_number("Bradley-Terry of the pairs", fit.log_likelihood, &expected["loglik"], 1e-12);
     for (name, expected) in reference["groups"].as_object().expect("groups") {
-        let (column, value) = match name.split_once('=').expect("a column and a value") {
-            ("gender", value) => (33, value),
-            ("age", value) => (34, value),
-            other => panic!("group {other:?}"),
-        };
-        let group = of(&|row| row[column] == value);
+        let (question, value) = name.split_once('=').expect("a question and its answer");
+        let answers = survey.answers(question).expect("a question");
+        let group = survey.together((0..575).filter(|&at| answers[at] == value)).expect("rankings");
         assert_eq!(group.len() as u64, expected["n"].as_u64().expect("a count"), "{name}");
         let fit = PlackettLuceConfig::new().fit(&group).expect("a fit");
         check(name, &items, &fit.scores, &expected["pl_params"], 1e-10);
         check_number(name, fit.log_likelihood, &expected["loglik"], 1e-12);
     }
+    // Best of eight starts that end at a relative gain of 1e-9, which says nothing of further digits.
+    let em = EmConfig::new(2).with_restarts(8).with_tolerance(1e-10).with_max_iterations(1000);
+    let two = RankingMixtureConfig::new(em).with_prior(1e-6).fit(&survey.rankings).expect("a mixture");
+    let expected = &reference["pl_mixture_2_em_best_of_8"];
+    assert!(two.report.converged && two.report.largest_decrease < 1e-12);
+    check_number("mixture of two", two.report.objective(), &expected["loglik"], 1e-6);
+    check_number("mixture of two, weight", two.weights[0], &expected["weights"][0], 1e-3);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use statrs::function::beta::beta_reg;
 use super::{RatingModel, Ratings};
 use crate::{
     Error, Nll, Result,
-    error::{check_index, check_length, check_record},
+    error::{check_index, check_length, check_record, check_weight},
 };
 
 /// One vote for a grade.
@@ -72,7 +72,7 @@ pub fn posterior(prior: &[f64], strength: f64, votes: &[Vote], smoothing: f64) -
     let mut counts: Vec<f64> = prior.iter().map(|p| strength * p).collect();
     for (row, &Vote { grade, weight }) in votes.iter().enumerate() {
         check_index(row, "grade", grade, num_grades)?;
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
+        check_weight(row, "weight", weight)?;
         let neighbor = match grade {
             0 => 1,
             last if last == num_grades - 1 => last - 1,

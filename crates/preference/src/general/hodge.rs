@@ -11,7 +11,11 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::matrix::{check_skew, check_square};
-use crate::{Error, Result, WinMatrix, error::check_record, graph::components};
+use crate::{
+    Error, Result, WinMatrix,
+    error::{check_finite, check_record},
+    graph::components,
+};
 
 /// Scores and what they leave over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +39,8 @@ pub struct Hodge {
 ///
 /// # Errors
 /// [`Error::Empty`] without an item, [`Error::Length`] for a row of another length, [`Error::Record`] for leads that are not
-/// finite or not opposite, and for weights that are not finite, ≥ 0 and symmetric; a domain error when no pair has a weight.
+/// finite or not opposite, and for weights that are not finite, ≥ 0 and symmetric; a domain error when no pair has a weight;
+/// [`Error::NotFinite`] for leads beyond about 1e150.
 ///
 /// # Example
 /// ```
@@ -92,6 +97,7 @@ pub fn hodge(leads: &[Vec<f64>], weights: Option<&[Vec<f64>]>) -> Result<Hodge> 
         (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| weight(i, j) * rows[i][j].powi(2)).sum()
     };
     let (left, all) = (energy(&circles), energy(leads));
+    check_finite("hodge", scores.iter().chain([&left, &all]))?;
     let cyclic_share = if all == 0.0 { 0.0 } else { (left / all).min(1.0) };
     Ok(Hodge { scores, circles, cyclic_share })
 }

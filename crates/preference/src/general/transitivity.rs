@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PreferenceMatrix;
-use crate::{Error, Result, WinMatrix, comparisons::Ties, link::Logit, ranking::NewtonConfig};
+use crate::{Error, Result, WinMatrix, comparisons::Ties, error::check_finite, link::Logit, ranking::NewtonConfig};
 
 /// How many sets of three items a majority prefers in a circle. Triples with an even pair are none.
 ///
@@ -109,7 +109,8 @@ pub fn stochastic_transitivity(matrix: &PreferenceMatrix) -> StochasticTransitiv
 /// Ties are half a win each way.
 ///
 /// # Errors
-/// As [`NewtonConfig::fit_link`]; [`Error::Combination`] when the fit does not converge.
+/// As [`NewtonConfig::fit_link`]; [`Error::Combination`] when the fit does not converge,
+/// [`Error::NotFinite`] when counts differ by so much that the gap is lost.
 pub fn bradley_terry_gap(wins: &WinMatrix, fit: &NewtonConfig) -> Result<f64> {
     let ranking = fit.fit_link(wins, &Logit)?;
     if !ranking.report.converged {
@@ -124,7 +125,9 @@ pub fn bradley_terry_gap(wins: &WinMatrix, fit: &NewtonConfig) -> Result<f64> {
             total += won;
         }
     }
-    Ok((-ranking.log_likelihood - entropy) / total)
+    let gap = (-ranking.log_likelihood - entropy) / total;
+    check_finite("bradley_terry_gap", &[gap])?;
+    Ok(gap)
 }
 
 /// How well leads get circles right.

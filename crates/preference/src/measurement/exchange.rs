@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    error::{check_length, check_record},
+    error::{check_finite, check_length, check_record},
 };
 
 /// The utility of `n` units of a good, `slope · ln n + intercept`, by least squares.
@@ -28,7 +28,7 @@ impl LogUtility {
     ///
     /// # Errors
     /// [`Error::Length`] naming `utilities`, [`Error::Record`] for an amount that is not finite and > 0 or a utility that is not
-    /// finite, [`Error::Empty`] without two different amounts.
+    /// finite, [`Error::Empty`] without two different amounts, [`Error::NotFinite`] when squares of utilities overflow.
     ///
     /// # Example
     /// ```
@@ -57,6 +57,7 @@ impl LogUtility {
         let left: f64 =
             logs.iter().zip(utilities).map(|(log, utility)| (utility - slope * log - intercept).powi(2)).sum();
         let total: f64 = utilities.iter().map(|utility| (utility - y).powi(2)).sum();
+        check_finite("utilities", &[slope, intercept, left, total])?;
         Ok(Self { slope, intercept, r_squared: if total > 0.0 { 1.0 - left / total } else { 1.0 } })
     }
 

@@ -21,6 +21,8 @@ pub mod rao_kupper;
 pub mod surrogate;
 pub mod thurstone;
 
+#[cfg(test)]
+mod laws;
 mod scores;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -218,7 +218,7 @@ impl Logistic<'_> {
     }
 
     /// The Hessian that even chances would have: what the pairs could tell apart at most.
-    fn spread(&self, user_weight: &impl Fn(usize) -> f64) -> DMatrix<f64> {
+    pub(crate) fn spread(&self, user_weight: &impl Fn(usize) -> f64) -> DMatrix<f64> {
         let len = self.items.dim();
         let mut matrix = DMatrix::zeros(len, len);
         let mut difference = vec![0.0; len];

@@ -18,7 +18,10 @@ use super::{
     logistic::{Logistic, LogisticConfig, cross_entropy},
     pairs::{Chooser, Items, Plural, Term, UserPairs, check_user, terms},
 };
-use crate::{Comparisons, Result, error::check_length};
+use crate::{
+    Comparisons, Result,
+    error::{check_finite, check_length},
+};
 
 /// Log-likelihood of each user under each component: the sums of the log-chances of their pairs, `[users, K]`.
 fn by_user(log_chances: Tensor<2>, users: &Groups) -> Result<Tensor<2>> {
@@ -269,7 +272,7 @@ impl Mixture {
     /// The chance of each component for somebody who judged these pairs: the posterior under the weights.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] naming `items`.
+    /// [`crate::Error::Length`] naming `items`; [`crate::Error::NotFinite`] when the pairs are impossible under every component.
     pub fn posterior(&self, judged: &Comparisons) -> Result<Vec<f64>> {
         check_length("items", self.scores[0].len(), judged.num_items())?;
         let mut logs: Vec<f64> = self.weights.iter().map(|weight| weight.ln()).collect();
@@ -278,7 +281,9 @@ impl Mixture {
                 *log -= term.weight * cross_entropy(scores[term.first] - scores[term.second], term.share)[0];
             }
         }
-        Ok(host::softmax(&logs))
+        let chances = host::softmax(&logs);
+        check_finite("posterior", &chances)?;
+        Ok(chances)
     }
 
     fn chooser(&self, weights: Vec<f64>) -> Chooser {

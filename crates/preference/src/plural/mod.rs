@@ -8,13 +8,22 @@
 //! | [`pal`] | users between a few prototypes, by distance, angle or direction |
 //! | [`ideal_point`] | users who like what is near a point of their own |
 //! | [`ranking_mixture`] | the same of users who rank: Plackett-Luce scores |
+//! | [`drm`] | principal components of what was preferred, weighed by a few pairs |
 //! | [`private`] | a table of one's own for each user: the baseline that shares nothing |
 //! | [`logistic`] | one user by themselves, shrunk to anything |
+//!
+//! what describes a population and what is good for it:
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`canonical_basis`] | the few categories of reasons that explain most of how users differ |
+//! | [`welfare`] | one number from what each group has of something, and how far groups disagree |
 //!
 //! and what they share:
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`hedge`] | weights of heads that stay as they are, from a few pairs |
 //! | [`em`] | expectation-maximization over users, whatever a component is |
 //! | [`simplex`] | weights on the simplex of fixed scores, fitted to a few pairs |
 //! | [`world`] | seeded users of known kinds |
@@ -28,8 +37,11 @@
 //! likelihood, for networks.
 
 pub mod agreement;
+pub mod canonical_basis;
+pub mod drm;
 pub mod em;
 pub mod evaluation;
+pub mod hedge;
 pub mod ideal_point;
 pub mod logistic;
 pub mod lore;
@@ -40,11 +52,16 @@ pub mod ranking_mixture;
 pub mod reward_features;
 pub mod simplex;
 pub mod split;
+pub mod welfare;
 pub mod world;
 
 mod factors;
+#[cfg(test)]
+mod laws;
 mod pairs;
 
+pub use canonical_basis::CanonicalBasisConfig;
+pub use drm::DrmConfig;
 pub use logistic::LogisticConfig;
 pub use lore::LoreConfig;
 pub use mixture::MixtureConfig;

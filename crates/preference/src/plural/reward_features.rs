@@ -206,7 +206,8 @@ impl RewardFeatures {
     /// first; none of no candidates.
     ///
     /// # Errors
-    /// [`crate::Error::Index`] with the candidate for an item that is not there; as [`RewardFeatures::adapt_by_newton`].
+    /// [`crate::Error::Index`] with the candidate for an item that is not there; as [`RewardFeatures::adapt_by_newton`];
+    /// [`crate::Error::NotFinite`] when features are so large that the curvature is lost.
     pub fn most_telling_pair(&self, judged: &Comparisons, candidates: &[(usize, usize)]) -> Result<Option<usize>> {
         let n = self.factors.items.len();
         for (row, &(first, second)) in candidates.iter().enumerate() {
@@ -218,7 +219,8 @@ impl RewardFeatures {
         let terms: Vec<Term> = terms(judged, 0).collect();
         let problem = Logistic { items: &items, terms: &terms, mean: &mean, base: &base, prior: 1.0 };
         let curvature: DMatrix<f64> = problem.evaluate(&fitted.coefficients, &|_| 1.0).hessian;
-        let factor = curvature.cholesky().expect("a prior makes it positive definite");
+        let factor = curvature.cholesky();
+        let factor = factor.ok_or(crate::Error::NotFinite { name: "curvature" })?;
         let own = items.scores_of(&fitted.coefficients);
         let tells = |&(first, second): &(usize, usize)| {
             let row = |item| DVector::from_column_slice(items.row(item).expect("features"));

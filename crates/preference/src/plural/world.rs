@@ -2,7 +2,7 @@
 //!
 //! **Status:** library definition; the acceptance test of models of many users.
 //! **Use when:** you ask whether a model finds kinds of users that are there.
-//! **Checked by:** orthonormal directions, the share of pairs that the true chances foretell.
+//! **Checked by:** orthonormal directions, the share of pairs that the true chances foretell, shares of first places.
 //! **Deviations:** none.
 
 use accordant_ops::{check_domain, host::logistic};
@@ -14,8 +14,11 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::pairs::{Chooser, Items, Plural, UserPairs, check_user};
 use crate::{
-    Comparisons, Error, Outcome, Result,
+    Comparisons, Error, Outcome, Rankings, Result,
+    error::check_length,
+    listwise::plackett_luce::sample_ranking,
     random::{Purpose, stream},
+    rankings::Unlisted,
 };
 
 /// Configuration of a world of groups, each with a direction of its own in the space of features.
@@ -179,9 +182,62 @@ pub fn survey(num_users: usize, num_items: usize, seed: u64) -> Vec<Vec<Option<f
     (0..num_users).map(|_| user()).collect()
 }
 
+/// Users of a few kinds who rank all items: the kind of each user, drawn with equal chances, and the list, drawn with the
+/// chances of Plackett and Luce under the scores of that kind.
+///
+/// # Errors
+/// [`Error::Empty`] without a kind, [`Error::Length`] for kinds with scores of unequal numbers of items, a domain error for
+/// a score that is not finite.
+///
+/// # Example
+/// ```
+/// use accordant_preference::plural::world::rankers;
+/// let (kinds, users) = rankers(&[vec![90.0, 0.0, -90.0], vec![-90.0, 0.0, 90.0]], 50, 0)?;
+/// for (kind, lists) in kinds.iter().zip(&users) {
+///     let best = lists.lists()[0].groups()[0][0];
+///     assert_eq!(best, if *kind == 0 { 0 } else { 2 });
+/// }
+/// # Ok::<(), accordant_preference::Error>(())
+/// ```
+pub fn rankers(kinds: &[Vec<f64>], num_users: usize, seed: u64) -> Result<(Vec<usize>, Vec<Rankings>)> {
+    let first = kinds.first().ok_or(Error::Empty { name: "kinds", reason: "there is none" })?;
+    kinds.iter().try_for_each(|scores| check_length("scores of a kind", first.len(), scores.len()))?;
+    let mut rng = stream(seed, Purpose::World, 0);
+    let mut user = || {
+        let kind = rng.random_range(0..kinds.len());
+        let mut lists = Rankings::new(first.len());
+        lists.push(&sample_ranking(&kinds[kind], 1.0, &mut rng)?, Unlisted::Absent)?;
+        Ok((kind, lists))
+    };
+    let users: Result<Vec<(usize, Rankings)>> = (0..num_users).map(|_| user()).collect();
+    Ok(users?.into_iter().unzip())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rankers_rank_by_the_scores_of_their_kind() {
+        let scores = [vec![0.0, 3f64.ln(), 0.0], vec![0.0, 0.0, 0.0]];
+        let (kinds, users) = rankers(&scores, 4000, 1).unwrap();
+        assert_eq!((kinds.len(), users.len(), users[0].num_items()), (4000, 4000, 3));
+        let share = |kind: usize, first: usize| {
+            let of: Vec<_> = kinds.iter().zip(&users).filter(|(own, _)| **own == kind).collect();
+            of.iter().filter(|(_, lists)| lists.lists()[0].groups()[0] == [first]).count() as f64 / of.len() as f64
+        };
+        // 3 / 5 and 1 / 3, within four standard errors of 2000 draws.
+        assert!((share(0, 1) - 0.6).abs() < 0.044 && (share(1, 1) - 1.0 / 3.0).abs() < 0.043);
+        let of_first = kinds.iter().filter(|kind| **kind == 0).count();
+        assert!((1875..2125).contains(&of_first), "{of_first}");
+        assert_eq!(rankers(&scores, 5, 1).unwrap().1, users[..5]);
+        assert_ne!(rankers(&scores, 5, 2).unwrap().1, users[..5]);
+        assert!(matches!(rankers(&[], 5, 1), Err(Error::Empty { name: "kinds", .. })));
+        let unequal = rankers(&[vec![0.0, 1.0], vec![0.0]], 5, 1);
+        assert!(matches!(unequal, Err(Error::Length { name: "scores of a kind", expected: 2, got: 1 })));
+        assert!(rankers(&[vec![0.0, f64::NAN]], 5, 1).is_err());
+        assert!(rankers(&[vec![]], 5, 1).is_err());
+    }
 
     #[test]
     fn a_survey_has_a_common_taste_and_one_more() {

@@ -12,7 +12,7 @@ use burn::config::Config;
 use nalgebra::{DMatrix, DVector};
 
 use super::{chain::stationary, strengths::Dense};
-use crate::{Error, Result, WinMatrix, comparisons::Ties};
+use crate::{Error, Result, WinMatrix, comparisons::Ties, error::check_finite};
 
 /// Configuration of PageRank.
 ///
@@ -70,7 +70,8 @@ impl PageRankConfig {
 /// scores of the items that it beat, as often as it beat them.
 ///
 /// # Errors
-/// [`Error::NotIdentifiable`] when the comparisons do not connect all items.
+/// [`Error::NotIdentifiable`] when the comparisons do not connect all items; [`Error::NotFinite`] when counts are so small or
+/// so unlike that the eigenvector is lost.
 ///
 /// # Example
 /// ```
@@ -105,7 +106,9 @@ pub fn eigenvector(matrix: &WinMatrix) -> Result<Vec<f64>> {
         }
         scores = next.normalize();
     }
-    Ok(scores.normalize().as_slice().to_vec())
+    let scores = scores.normalize();
+    check_finite("eigenvector", &scores)?;
+    Ok(scores.as_slice().to_vec())
 }
 
 #[cfg(test)]

@@ -112,7 +112,9 @@ impl LsrConfig {
                     reason: "spectral ranking knows no tied places; fit by Newton's method",
                 });
             }
-            stages.extend(list.stages(TiedPlaces::Breslow)?);
+            for stage in list.stages(TiedPlaces::Breslow)? {
+                stages.push(Stage { times: stage.times * list.weight(), ..stage });
+            }
         }
         let (strengths, converged, steps) = self.iterate(n, |strengths| {
             let mut rates = vec![self.alpha; n * n];
@@ -204,6 +206,17 @@ mod tests {
         close(&fit.scores, &PlackettLuceConfig::new().fit(&lists).unwrap().scores, 1e-9);
         assert!(fit.report.gradient_norm < 1e-9);
         assert!((fit.log_likelihood + 12.476044612764271).abs() < 1e-10);
+    }
+
+    #[test]
+    fn a_list_counts_as_often_as_its_weight_says() {
+        let mut lists = Rankings::new(3);
+        lists.push_groups(&[vec![0], vec![1], vec![2]], Unlisted::Absent, 2.0).unwrap();
+        lists.push(&[2, 1, 0], Unlisted::Absent).unwrap();
+        lists.push_groups(&[vec![1], vec![0]], Unlisted::Absent, 0.0).unwrap();
+        let fit = LsrConfig::new().with_tolerance(1e-12).fit_rankings(&lists).unwrap();
+        close(&fit.scores, &PlackettLuceConfig::new().fit(&lists).unwrap().scores, 1e-9);
+        assert!(fit.report.converged && fit.report.gradient_norm < 1e-9, "{:?}", fit.report);
     }
 
     #[test]

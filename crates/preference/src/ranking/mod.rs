@@ -23,6 +23,7 @@
 //! | [`covariance`](mod@covariance) | standard errors: Fisher's, sandwich, by judge |
 //! | [`bootstrap`](mod@bootstrap) | intervals of scores, differences and ranks by refits |
 //! | [`counting`](mod@counting) | sums of wins, average win rates, Borda's and Copeland's scores |
+//! | [`world`](mod@world) | a seeded crowd of judges, with the chances that they judge by |
 //!
 //! A [`Ranking`] says what came out: scores, and how the fit ended.
 
@@ -45,10 +46,13 @@ pub mod plackett_luce;
 pub mod rank_centrality;
 pub mod reweight;
 pub mod weng_lin;
+pub mod world;
 
 mod chain;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+pub(crate) mod laws;
 mod strengths;
 mod table;
 

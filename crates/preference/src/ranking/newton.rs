@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn eight_items_with_a_prior_as_published() {
+        let wins = [(7, 3), (2, 0), (5, 2), (4, 2), (2, 1), (4, 5), (6, 3), (5, 4), (7, 0), (2, 3)];
+        let more = [(4, 0), (0, 4), (6, 5), (3, 2), (3, 4), (3, 4), (5, 2), (7, 3), (7, 6), (6, 5)];
+        let mut judged = Comparisons::new(8);
+        wins.into_iter().chain(more).for_each(|(winner, loser)| judged.push_win(winner, loser, 1.0).unwrap());
+        let ranking = NewtonConfig::new().with_prior(1.0).fit(&judged).unwrap();
+        let low = [-0.51974039, -0.46280878, -0.31376862, -0.06854694];
+        close(&ranking.scores[..4], &low, 1e-8);
+        close(&ranking.scores[4..], &[-0.31851460, -0.00346107, 0.63032783, 1.05651257], 1e-8);
+    }
+
+    #[test]
     fn two_items_have_closed_forms() {
         let mut judged = Comparisons::new(2);
         judged.push_win(0, 1, 6.0).unwrap();

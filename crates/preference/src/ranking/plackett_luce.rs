@@ -7,7 +7,7 @@
 //! Newton's fits of each other's data; two items are Bradley-Terry.
 //! **Deviations:** none.
 
-use accordant_ops::{check_domain, host::log_sum_exp};
+use accordant_ops::check_domain;
 use burn::config::Config;
 use nalgebra::{DMatrix, DVector};
 
@@ -18,7 +18,7 @@ use crate::{
     error::check_length,
     graph::check_connected,
     optimize::{Quadratic, Stop, newton},
-    rankings::{RankedList, TiedPlaces, Totals},
+    rankings::{RankedList, TiedPlaces, Totals, log_strength},
 };
 
 /// The log-probability of one list, in nats, without its weight.
@@ -47,8 +47,8 @@ pub fn log_prob(list: &RankedList, scores: &[f64], ties: TiedPlaces) -> Result<f
         for &winner in &stage.winners {
             total += score(winner)?;
         }
-        let weighted = stage.risk.iter().map(|&(item, coefficient)| Ok(score(item)? + coefficient.ln()));
-        total -= stage.times * log_sum_exp(&weighted.collect::<Result<Vec<f64>>>()?);
+        stage.risk.iter().try_for_each(|&(item, _)| score(item).map(drop))?;
+        total -= stage.times * log_strength(&stage.risk, |item| scores[item]);
     }
     Ok(total)
 }
@@ -183,7 +183,7 @@ impl PlackettLuceConfig {
 }
 
 /// What is minimized.
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub totals: Totals,
     pub prior: f64,
 }
@@ -196,19 +196,17 @@ impl Problem {
         let mut gradient = DVector::from_iterator(n, chosen.iter().map(|chosen| -chosen));
         let mut hessian = DMatrix::zeros(n, n);
         let mut choices = 0.0;
-        let mut logits = Vec::new();
+        let mut chances = Vec::new();
         for (risk, times) in sets {
-            logits.clear();
-            logits.extend(risk.iter().map(|(item, coefficient)| at[*item] + coefficient.ln()));
-            let total = log_sum_exp(&logits);
+            let total = log_strength(risk, |item| at[item]);
             value += times * total;
             choices += times;
-            // The logits turn into chances.
-            logits.iter_mut().for_each(|logit| *logit = (*logit - total).exp());
-            for ((i, _), p) in risk.iter().zip(&logits) {
+            chances.clear();
+            chances.extend(risk.iter().map(|(item, coefficient)| coefficient * (at[*item] - total).exp()));
+            for ((i, _), p) in risk.iter().zip(&chances) {
                 gradient[*i] += times * p;
                 hessian[(*i, *i)] += times * p;
-                for ((j, _), q) in risk.iter().zip(&logits) {
+                for ((j, _), q) in risk.iter().zip(&chances) {
                     hessian[(*i, *j)] -= times * p * q;
                 }
             }

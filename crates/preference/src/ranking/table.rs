@@ -3,7 +3,11 @@
 use accordant_ops::check_domain;
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, Report, Result, error::check_index, link::Link};
+use crate::{
+    Outcome, Report, Result,
+    error::{check_finite, check_index},
+    link::Link,
+};
 
 /// What fixes the level of scores, of which comparisons only see differences.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -21,7 +25,8 @@ impl Gauge {
     /// Moves the scores to this level.
     ///
     /// # Errors
-    /// [`crate::Error::Index`] for an item that is not in the table, a domain error for a level that is not finite.
+    /// [`crate::Error::Index`] for an item that is not in the table, a domain error for a level that is not finite;
+    /// [`crate::Error::NotFinite`] for scores that are lost.
     pub fn fix(self, scores: &mut [f64]) -> Result<()> {
         let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len().max(1) as f64;
         let (level, from) = match self {
@@ -34,7 +39,7 @@ impl Gauge {
         };
         check_domain(level.is_finite(), "gauge", "a finite level", level)?;
         scores.iter_mut().for_each(|score| *score += level - from);
-        Ok(())
+        check_finite("scores", &*scores)
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Comparisons, Error, Nll, Outcome, Report, Result,
-    error::{check_length, check_record},
+    error::{check_length, check_record, check_weight},
     link::{Link, Logit},
     pairwise::{PairScores, PairwiseLoss},
     ranking::{NewtonConfig, Ranking},
@@ -181,7 +181,7 @@ impl ReliabilityFitConfig {
     ///
     /// # Errors
     /// A domain error naming a field; [`Error::Length`] naming `weights`, [`Error::Record`] for a lead that is not finite
-    /// or a weight that is not finite and ≥ 0, [`Error::Empty`] without any weight.
+    /// or a weight outside of [0, 1e100], [`Error::Empty`] without any weight.
     ///
     /// # Example
     /// ```
@@ -196,7 +196,7 @@ impl ReliabilityFitConfig {
         check_length("weights", leads.len(), weights.len())?;
         for (row, (&lead, &weight)) in leads.iter().zip(weights).enumerate() {
             check_record(lead.is_finite(), row, "lead", "a finite number", lead)?;
-            check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
+            check_weight(row, "weight", weight)?;
         }
         let total: f64 = weights.iter().sum();
         if total == 0.0 {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::drift_diffusion::{log_chance, log_first_passage};
 use crate::{
     Error, Report, Result,
-    error::{check_length, check_record},
+    error::{check_finite, check_length, check_record},
     optimize::{Stop, lbfgs},
 };
 
@@ -185,6 +185,7 @@ impl ResponseTimesConfig {
             let drift = barrier * dot(x, ratio.as_slice());
             log_chance(barrier, drift, *choice > 0.0)
         };
+        check_finite("coefficients", &(&ratio * barrier))?;
         Ok(ResponseTimes {
             coefficients: ratio.iter().map(|t| barrier * t).collect(),
             barrier,

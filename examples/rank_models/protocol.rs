@@ -1,6 +1,6 @@
 //! Judgements of models' answers by a crowd, and how well a ranking foretells those that it has not seen.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use accordant_preference::{
     Comparisons, Error, NamedComparisons, Names, Outcome, Result,
@@ -26,7 +26,7 @@ pub struct Judgements {
 
 impl Judgements {
     /// Rows of `id, prompt, model_x, model_y, worker, winner, left, right`, with a header.
-    pub fn read(path: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+    pub fn read(path: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let mut named = NamedComparisons::default();
         let (mut pairs, mut prompts) = (Names::default(), Names::default());
         let (mut pair_of, mut prompt_of) = (Vec::new(), Vec::new());
@@ -46,9 +46,17 @@ impl Judgements {
         Ok(Self { items: named.items().clone(), all: named.comparisons()?, pairs: pair_of, prompts: prompt_of })
     }
 
+    /// The model of [`Model::of_ties`] that the bar of annotators' effects is about.
+    pub const EFFECTS: &str = "  + ties, discrimination";
+
     /// Whoever judged each.
-    fn annotators(&self) -> &[usize] {
+    pub fn annotators(&self) -> &[usize] {
         self.all.judges().unwrap_or(&[])
+    }
+
+    /// How many annotators there are.
+    pub fn num_annotators(&self) -> usize {
+        self.annotators().iter().collect::<HashSet<_>>().len()
     }
 
     /// The judgements at these places.
@@ -60,6 +68,11 @@ impl Judgements {
             pairs: of(&self.pairs),
             prompts: of(&self.prompts),
         })
+    }
+
+    /// Whether all name a winner.
+    pub fn is_decided(&self) -> bool {
+        self.all.records().iter().all(|record| record.outcome != Outcome::Tie)
     }
 
     /// Those that name a winner.
@@ -92,6 +105,16 @@ pub enum Split {
 impl Split {
     pub const ALL: [Self; 3] = [Self::Judgements, Self::Pairs, Self::Annotators];
 
+    /// What is held out, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Judgements => "judgements",
+            Self::Pairs => "pairs of answers",
+            Self::Annotators => "new annotators",
+        }
+    }
+
+    /// The part of each judgement.
     pub fn parts(self, data: &Judgements, count: usize) -> Result<Vec<usize>> {
         match self {
             Self::Judgements => folds(&(0..data.all.len()).collect::<Vec<_>>(), count, SEED),
@@ -126,10 +149,15 @@ impl Model {
             ("Davidson", Self::Ties(davidson.clone())),
             ("Rao-Kupper", Self::Ties(rao_kupper.clone())),
             ("  + annotators' ties", Self::Ties(offset)),
-            ("  + ties, discrimination", Self::Ties(both(rao_kupper))),
+            (Judgements::EFFECTS, Self::Ties(both(rao_kupper))),
             ("Davidson + ties, discr., position", Self::Ties(both(davidson).with_position(Some(1.0)))),
             ("Davidson + prompt x model", Self::Ties(prompts)),
         ]
+    }
+
+    /// Models of decided judgements, by name.
+    pub fn of_decided() -> [(&'static str, Self); 2] {
+        [("Bradley-Terry", Self::BradleyTerry), ("Crowd-BT", Self::CrowdBt)]
     }
 
     /// The log-probability of each judgement by a fit to the other parts; annotators and prompts that are not there are
