@@ -134,7 +134,9 @@ pub fn quantile_reward_losses(
 /// q_1 = a_1,   q_{j+1} = q_j + softplus(a_{j+1})
 /// ```
 ///
-/// The last layer of a network gives `a`. In half precision equal neighbors may come out, crossed ones never.
+/// The last layer of a network gives `a`; where its bias starts decides how wide the quantiles are at first
+/// ([`QuantileHeadConfig::start`](super::quantile_head::QuantileHeadConfig::start)). In half precision equal neighbors may come
+/// out, crossed ones never.
 ///
 /// # Shapes
 /// `raw` (a): `[n, q]`, as is the result.

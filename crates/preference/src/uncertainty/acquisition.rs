@@ -296,6 +296,9 @@ mod tests {
         // Most of the spread is along (1, 1); the third feature is noise.
         let features = vec![vec![-3.0, -3.0, 0.1], vec![0.0, 0.2, -0.1], vec![3.0, 2.8, 0.0]];
         assert_eq!(pseudo_labels(&features, &[(0, 1), (1, 0), (2, 0), (0, 2)]).unwrap(), [0.0, 1.0, 1.0, 0.0]);
+        // Far from 0, where the level has the largest squares and the second feature the spread.
+        let far = [vec![100.0, 0.0], vec![99.9, 1.0], vec![100.1, 3.0]];
+        assert_eq!(pseudo_labels(&far, &[(0, 1), (2, 1), (2, 0)]).unwrap(), [0.0, 1.0, 1.0]);
         starts(pseudo_labels(&[vec![1.0], vec![1.0]], &[]), "`features`: nothing");
         starts(pseudo_labels(&[], &[]), "`features`: nothing");
         starts(pseudo_labels(&[vec![1.0], vec![]], &[]), "`features`: expected 1 entries");

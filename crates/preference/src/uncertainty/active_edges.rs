@@ -69,6 +69,33 @@ fn sorted(a: usize, b: usize) -> Edge {
     (a.min(b), a.max(b))
 }
 
+/// Labels for pairs that were not asked about and of which a model is sure: places and labels, 1 where the chance that the
+/// first side is preferred is at least `threshold`, and 0 where it is at most `1 − threshold`.
+///
+/// # Errors
+/// A domain error naming `threshold`, in (½, 1]; 0.95: the paper's code. [`Error::Record`] for a chance outside of [0, 1].
+///
+/// # Example
+/// ```
+/// use accordant_preference::uncertainty::active_edges::sure_labels;
+/// assert_eq!(sure_labels(&[0.97, 0.5, 0.25], 0.75)?, [(0, 1.0), (2, 0.0)]);
+/// # Ok::<(), accordant_preference::Error>(())
+/// ```
+#[doc(alias = "pseudo-labels")]
+pub fn sure_labels(chances: &[f64], threshold: f64) -> Result<Vec<(usize, f64)>> {
+    check_domain(threshold > 0.5 && threshold <= 1.0, "threshold", "in (1/2, 1]", threshold)?;
+    let mut labels = Vec::new();
+    for (row, &chance) in chances.iter().enumerate() {
+        check_record((0.0..=1.0).contains(&chance), row, "chances", "in [0, 1]", chance)?;
+        if chance >= threshold {
+            labels.push((row, 1.0));
+        } else if 1.0 - chance >= threshold {
+            labels.push((row, 0.0));
+        }
+    }
+    Ok(labels)
+}
+
 impl ActiveEdgesConfig {
     /// How many edges there are to be in all: `⌊edge_multiplier · M log₂ M⌋`, and no more than there are pairs.
     ///
@@ -211,10 +238,14 @@ mod tests {
         let config = ActiveEdgesConfig::new().with_per_round(2).with_closest(0.5).with_least_asked(0.5);
         // Nine are open: (0,1) (0,2) (1,2) with sums 4; (0,5) (1,5) (2,5) 2; (3,4) 6; (3,5) (4,5) 3. Of gaps 1 2 1 12 11 10 1 2
         // 1 the fifth is 2, of sums 4 4 4 2 2 2 6 3 3 the fifth is 3: (3, 5) and (4, 5) have both.
+        // A pair that was asked about again and again counts once.
+        let again = [&asked[..], &[(2, 4); 9]].concat();
         for seed in 0..20 {
-            let mut edges = config.next_edges(&scores, &asked, seed, 0).unwrap();
-            edges.sort_unstable();
-            assert_eq!(edges, [(3, 5), (4, 5)]);
+            for asked in [&asked[..], &again] {
+                let mut edges = config.next_edges(&scores, asked, seed, 0).unwrap();
+                edges.sort_unstable();
+                assert_eq!(edges, [(3, 5), (4, 5)]);
+            }
         }
         // Widened once to three quarters: the seventh gap is 10 and the seventh sum 4, of all but (3, 4), (0, 5) and (1, 5).
         let mut some = HashSet::new();
@@ -236,6 +267,17 @@ mod tests {
         let draw = |seed, round| rigid.next_edges(&scores, &asked, seed, round).unwrap();
         assert_eq!(draw(3, 1), draw(3, 1));
         assert!((0..20).any(|round| draw(3, round) != draw(3, 0)));
+    }
+
+    #[test]
+    fn labels_of_which_a_model_is_sure() {
+        assert_eq!(sure_labels(&[0.75, 0.74, 0.26, 0.25, 0.5], 0.75).unwrap(), [(0, 1.0), (3, 0.0)]);
+        assert_eq!(sure_labels(&[1.0, 0.0, 0.999], 1.0).unwrap(), [(0, 1.0), (1, 0.0)]);
+        for threshold in [0.5, 1.1, f64::NAN] {
+            starts(sure_labels(&[], threshold), "`threshold`");
+        }
+        starts(sure_labels(&[0.5, -0.1], 0.9), "record 1: `chances`");
+        starts(sure_labels(&[1.1], 0.9), "record 0: `chances`");
     }
 
     #[test]

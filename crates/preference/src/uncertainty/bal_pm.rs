@@ -4,7 +4,7 @@
 //! **Use when:** labels are bought in batches: by uncertainty alone a batch is full of the same.
 //! **Checked by:** a hand-worked pool, diversity against uncertainty alone, duplicates.
 //! **Deviations:** a point is not its own neighbor unless asked for; the released code counts it, so that its `k` means `k − 1`
-//! others.
+//! others. It divides ψ by a dimension, which it sets to 1; there is none here.
 
 use accordant_ops::check_domain;
 use burn::config::Config;

@@ -3,7 +3,8 @@
 //! **Paper:** Laplace Redux -- Effortless Bayesian Deep Learning (2021), 2106.14806; the moderated chance is D. J. C. MacKay's
 //! (1992).
 //! **Use when:** features are fixed, and it is to be known where their linear reward is only guessed.
-//! **Checked by:** the curvature by finite differences, closed forms of one feature, limits, separable data.
+//! **Checked by:** the curvature by finite differences, a reference figure, closed forms of one feature, limits, separable
+//! data.
 //! **Deviations:** none.
 
 use accordant_ops::host::logistic;
@@ -45,6 +46,19 @@ pub struct Laplace {
     factor: Cholesky<f64, Dyn>,
 }
 
+/// The chance that the first side of a pair is preferred when its lead is known up to a variance ≥ 0:
+/// `σ(lead/√(1 + π variance/8))`, nearer to ½ the less is known.
+///
+/// # Example
+/// ```
+/// use accordant_preference::uncertainty::laplace::moderated_chance;
+/// assert!((moderated_chance(1.0, 2.0) - 0.67882947).abs() < 1e-8);
+/// assert_eq!(moderated_chance(3f64.ln(), 0.0), 0.75);
+/// ```
+pub fn moderated_chance(lead: f64, variance: f64) -> f64 {
+    logistic(lead / (1.0 + std::f64::consts::PI * variance / 8.0).sqrt())
+}
+
 impl Laplace {
     /// Fits coefficients and their covariance.
     ///
@@ -78,14 +92,13 @@ impl Laplace {
         Ok(x.dot(&self.factor.solve(&x)))
     }
 
-    /// The chance that the first side of a pair is preferred, by the difference of its features: `σ(d/√(1 + π v/8))`, nearer
-    /// to ½ the less is known of it.
+    /// The chance that the first side of a pair is preferred, by the difference of its features: [`moderated_chance`] of its
+    /// score and variance.
     ///
     /// # Errors
     /// [`Error::Length`] naming `features`.
     pub fn chance(&self, difference: &[f64]) -> Result<f64> {
-        let variance = self.variance(difference)?;
-        Ok(logistic(self.score(difference)? / (1.0 + std::f64::consts::PI * variance / 8.0).sqrt()))
+        Ok(moderated_chance(self.score(difference)?, self.variance(difference)?))
     }
 }
 
@@ -137,6 +150,11 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_figure_of_a_lead_of_one_and_a_variance_of_two() {
+        near(&[moderated_chance(1.0, 2.0), moderated_chance(-1.0, 2.0)], &[0.67882947, 1.0 - 0.67882947], 1e-8);
+    }
+
+    #[test]
     fn chances_move_towards_one_half_with_the_variance() {
         let fit = |times| {
             let (items, judged) = data(&DIFFERENCES, &SHARES, times);
@@ -148,8 +166,7 @@ mod tests {
         // v → 0 gives σ(d).
         assert!((many.chance(&at).unwrap() - plain(&many)).abs() < 1e-5);
         let (moderated, unit) = (few.chance(&at).unwrap(), few.score(&at).unwrap());
-        // 1/√(1 + 0.39269908 v), π/8 by its digits.
-        let by_hand = logistic(unit * (1.0 + 0.392_699_081_698_724_1 * few.variance(&at).unwrap()).powf(-0.5));
+        let by_hand = logistic(unit * (1.0 + std::f64::consts::FRAC_PI_8 * few.variance(&at).unwrap()).powf(-0.5));
         assert!((moderated - by_hand).abs() < 1e-14);
         assert!((moderated - 0.5).abs() < (plain(&few) - 0.5).abs() - 0.01);
         assert!((few.chance(&[-2.0, -1.0]).unwrap() + moderated - 1.0).abs() < 1e-15, "antisymmetric");

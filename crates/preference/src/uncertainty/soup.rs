@@ -165,9 +165,9 @@ mod tests {
         let one = start(3);
         starts(averaged(&[one.clone(), start(3)], &[1.0, 1.0]), "members: they did not start from the same weights");
         starts(averaged::<QuantileHead>(&[], &[]), "`members`: nothing");
-        starts(averaged(&[one.clone()], &[]), "`weights`: expected 1 entries");
+        starts(averaged(std::slice::from_ref(&one), &[]), "`weights`: expected 1 entries");
         for weight in [-1.0, f64::NAN, f64::INFINITY, 0.0] {
-            starts(averaged(&[one.clone()], &[weight]), "`weights`");
+            starts(averaged(std::slice::from_ref(&one), &[weight]), "`weights`");
         }
         // The same ids with another shape, and without a bias.
         struct Wider;
