@@ -52,13 +52,15 @@ fn mixture(k: usize, assignment: Assignment, start: Start) -> MixtureConfig {
 
 const TIGHT: Solver = Solver::Lbfgs { gradient: 1e-9, max_iterations: 5000 };
 
+type Fit<'a> = (&'a str, &'a [UserClaim], &'a dyn Fn(&Users) -> Vec<Vec<f64>>);
+
 #[test]
 fn every_fit_to_users_obeys_the_laws() {
     let both: &[UserClaim] = &[UsersPermuted, ItemsRenamed];
     // Where a fit starts from chance, other names of the items are another start.
     let users: &[UserClaim] = &[UsersPermuted];
     let (soft, hard) = (Assignment::Soft, Assignment::Hard);
-    let fits: &[(&str, &[UserClaim], &dyn Fn(&Users) -> Vec<Vec<f64>>)] = &[
+    let fits: &[Fit] = &[
         ("mixture", both, &|u| views(&mixture(2, soft, Start::Dirichlet).fit(&table(u), &pairs(u)).unwrap())),
         ("mixture by k-means", both, &|u| views(&mixture(2, soft, Start::KMeans).fit(&table(u), &pairs(u)).unwrap())),
         ("hard mixture", both, &|u| views(&mixture(2, hard, Start::KMeans).fit(&table(u), &pairs(u)).unwrap())),
