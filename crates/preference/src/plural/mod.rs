@@ -75,7 +75,6 @@ pub mod world;
 mod factors;
 #[cfg(test)]
 mod laws;
-mod pairs;
 pub(crate) mod pairs;
 #[cfg(test)]
 mod testing;
