@@ -55,8 +55,9 @@ impl Model {
             }
             Self::Mixture(kinds) => {
                 let users: Vec<_> = train.iter().map(|&row| survey.rankings[row].clone()).collect();
-                let mixture = RankingMixtureConfig::new(EmConfig::new(kinds).with_restarts(STARTS).with_seed(SEED));
-                let mixture = mixture.fit(&users)?;
+                let em = EmConfig::new(kinds).with_restarts(STARTS).with_seed(SEED).with_max_iterations(2000);
+                let mixture = RankingMixtureConfig::new(em).fit(&users)?;
+                check(mixture.report.converged)?;
                 test.iter().map(|&row| mixture.log_likelihood(&survey.rankings[row])).collect()
             }
         }
@@ -70,12 +71,10 @@ fn by_group<'a>(
     test: &[usize],
     group: impl Fn(usize) -> &'a str,
 ) -> Result<Vec<f64>> {
-    let fit = |rows: &[usize]| {
+    let fit = |rows: &[usize]| -> Result<Vec<f64>> {
         let fit = PlackettLuceConfig::new().with_prior(1.0).fit(&survey.together(rows.iter().copied())?)?;
-        match fit.report.converged {
-            true => Ok(fit.scores),
-            false => Err(Error::Combination { what: "a fit of a part", reason: "it did not converge" }),
-        }
+        check(fit.report.converged)?;
+        Ok(fit.scores)
     };
     let mut known: Vec<(&str, Vec<f64>)> = Vec::new();
     let mut scored = Vec::new();
@@ -89,6 +88,13 @@ fn by_group<'a>(
         scored.push(log_prob(&survey.rankings[row].lists()[0], scores, TiedPlaces::Breslow)?);
     }
     Ok(scored)
+}
+
+fn check(converged: bool) -> Result<()> {
+    match converged {
+        true => Ok(()),
+        false => Err(Error::Combination { what: "a fit of a part", reason: "it did not converge" }),
+    }
 }
 
 /// Ten folds over respondents.
