@@ -104,7 +104,8 @@ pub fn hierarchical_kl(
     let mean = rows_of(&groups.mean, groups_of.iter());
     let log_var = mean.zeros_like().detach() + 2.0 * spread.ln();
     let of_items = items.kl(&LatentGaussian::new(mean, log_var)?)?.sum();
-    let unknown = rows_of(&groups.log_var, groups_of.iter()).exp().sum() * (0.5 / (spread * spread));
+    let variances = rows_of(&groups.log_var, groups_of.iter()).exp();
+    let unknown = variances.sum() * (0.5 / (spread * spread));
     Ok(groups.kl(&standard)?.sum() + of_items + unknown)
 }
 

@@ -105,10 +105,10 @@ impl CanonicalBasisConfig {
     /// # Example
     /// ```
     /// use accordant_preference::plural::canonical_basis::CanonicalBasisConfig;
-    /// // The second category says twice what the first does, and the third hardly anything.
+    /// // The second category says the same as the first does, twice as loud, and the third hardly anything.
     /// let rates = [vec![0.2, 0.4, 0.0], vec![-0.2, -0.4, 0.0], vec![0.1, 0.2, 0.1], vec![-0.1, -0.2, -0.1]];
     /// let basis = CanonicalBasisConfig::new().fit(&rates)?;
-    /// assert_eq!((basis.categories, basis.reached), (vec![1], true));
+    /// assert_eq!((basis.categories, basis.reached), (vec![0], true));
     /// # Ok::<(), accordant_preference::Error>(())
     /// ```
     #[doc(alias = "2503.24150")]
@@ -200,7 +200,7 @@ impl CanonicalBasis {
     /// use accordant_preference::plural::canonical_basis::CanonicalBasisConfig;
     /// let rates = [vec![0.2, 0.4], vec![-0.2, -0.4]];
     /// let basis = CanonicalBasisConfig::new().fit(&rates)?;
-    /// let all = basis.rates(&[0.6])?; // of the second, which says twice what the first does
+    /// let all = basis.rates(&[0.3])?; // of the first; the second is twice as much
     /// assert!((all[0] - 0.3).abs() < 1e-12 && (all[1] - 0.6).abs() < 1e-12);
     /// # Ok::<(), accordant_preference::Error>(())
     /// ```

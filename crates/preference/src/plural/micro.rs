@@ -152,7 +152,13 @@ impl HeadPenalty {
         let off_diagonal = |products: Tensor<2>| products.abs().mask_fill(diagonal, 0.0).sum() * 0.5;
         Ok(match self {
             Self::Orthogonality => off_diagonal(heads.clone().matmul(heads.transpose())),
-            Self::Length => (heads.square().sum_dim(1).sqrt() - 1.0).abs().mean(),
+            Self::Length => {
+                let squares = heads.square().sum_dim(1);
+                let none = squares.clone().equal_scalar(0.0);
+                // No root of 0, whose derivative is infinite.
+                let lengths = squares.mask_fill(none.clone(), 1.0).sqrt().mask_fill(none, 0.0);
+                (lengths - 1.0).abs().mean()
+            }
             Self::Correlation => {
                 let centered = heads.clone() - heads.mean_dim(1);
                 let squares = centered.clone().square().sum_dim(1);

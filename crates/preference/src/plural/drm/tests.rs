@@ -245,6 +245,17 @@ fn tastes_of_groups_are_among_the_heads_and_a_few_pairs_find_them() {
 }
 
 #[test]
+fn permuting_users_permutes_what_is_said_of_them() {
+    let world = GroupWorldConfig::new(2.0).with_users_per_group(2).with_dim(3).draw().unwrap();
+    let order = [4, 0, 5, 2, 1, 3];
+    let fit = |pairs: &UserPairs| DrmConfig::new().fit(&world.items, pairs).unwrap();
+    let (here, there) = (fit(&world.train), fit(&world.train.select(order).unwrap()));
+    for (place, &user) in order.iter().enumerate() {
+        near(&there.user(place).unwrap().scores()[0], &here.user(user).unwrap().scores()[0], 1e-9);
+    }
+}
+
+#[test]
 fn the_tensor_face_has_the_scores_of_the_host() {
     let (items, judged) = small();
     let drm = DrmConfig::new().with_num_components(Some(2)).fit(&items, &one_user(judged.clone())).unwrap();

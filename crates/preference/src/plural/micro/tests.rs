@@ -253,6 +253,8 @@ fn penalties_by_hand_and_their_derivatives() {
     for penalty in [HeadPenalty::Orthogonality, HeadPenalty::Length, HeadPenalty::Correlation] {
         check_gradients(&[0.3, 0.8, -0.5, 1.2, 0.7, -0.1], |x| penalty.of(x.reshape([2, 3])).unwrap());
         starts(penalty.of(matrix(&[], 1)), "`heads`");
+        let none = crate::distributional::testing::gradient(&[0.0; 4], |x| penalty.of(x.reshape([2, 2])).unwrap());
+        assert!(none.iter().all(|slope| slope.is_finite()), "heads of zeros: {none:?}");
     }
     // Mean weights ⅝ and ⅜.
     let weights = matrix(&[0.75, 0.25, 0.5, 0.5], 2).log();
