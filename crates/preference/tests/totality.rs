@@ -7,8 +7,9 @@ use accordant_preference::{
     Comparisons, Outcome, Rankings, Result, WinMatrix,
     general::{
         PreferenceMatrix, embedding::embed_from_matrix, hodge::hodge, kemeny::kemeny, kl_nash::KlNashConfig,
-        linear_choice::leximax_copeland, lottery::maximal_lottery, ranked_pairs::ranked_pairs, schulze::schulze,
-        self_play::SelfPlayConfig, transitivity::bradley_terry_gap, winners::borda_scores,
+        linear_choice::leximax_copeland, lottery::maximal_lottery, most_even_lottery::most_even_lottery,
+        ranked_pairs::ranked_pairs, schulze::schulze, self_play::SelfPlayConfig, transitivity::bradley_terry_gap,
+        winners::borda_scores,
     },
     link::{Davidson, Link, Logit, Probit, RaoKupper},
     measurement::{
@@ -35,6 +36,7 @@ use accordant_preference::{
         linear::{FeaturePairs, LinearPreferencesConfig},
         response_times::{Estimator, ResponseTimesConfig, TimedChoices},
     },
+    uncertainty::{active_edges::ActiveEdgesConfig, bal_pm::BalPmConfig, laplace::Laplace},
 };
 
 /// What went wrong, of everything that was tried.
@@ -177,6 +179,7 @@ fn every_fit_of_a_table_ends_with_an_error_or_with_finite_numbers() {
 fn social_choice(faults: &mut Faults, table: &str, matrix: impl Fn() -> Result<PreferenceMatrix>) {
     let floats = |order: Vec<usize>| order.into_iter().map(|item| item as f64).collect();
     faults.check("the lottery", table, || Ok(maximal_lottery(&matrix()?)?.chances));
+    faults.check("the most even lottery", table, || Ok(most_even_lottery(&matrix()?)?.chances));
     faults.check("Borda", table, || Ok(borda_scores(&matrix()?)));
     faults.check("Kemeny", table, || Ok(floats(kemeny(&matrix()?)?)));
     faults.check("ranked pairs", table, || Ok(floats(ranked_pairs(&matrix()?))));
@@ -241,10 +244,14 @@ fn every_fit_of_ranked_lists_ends_with_an_error_or_with_finite_numbers() {
                     Ok(skills.iter().flat_map(|skill| [skill.mean, skill.deviation]).collect())
                 });
             }
-            let users: Vec<_> = lists.iter().map(|list| vec![list.to_vec()]).collect();
+            let user = |list: &[usize]| {
+                let mut rankings = Rankings::new(num_items);
+                rankings.push(list, Unlisted::Absent).map(|()| rankings)
+            };
             let em = EmConfig::new(2).with_restarts(2).with_max_iterations(20);
             faults.check("a mixture of rankings", shape, || {
-                Ok(RankingMixtureConfig::new(em).fit(num_items, &users)?.scores.concat())
+                let users = lists.iter().copied().map(user).collect::<Result<Vec<_>>>()?;
+                Ok(RankingMixtureConfig::new(em).fit(&users)?.scores.concat())
             });
         }
     }
@@ -269,6 +276,20 @@ fn every_fit_of_users_ends_with_an_error_or_with_finite_numbers() {
                 Ok([numbers, chances].concat())
             };
             faults.check("a logistic fit", &table, || Ok(LogisticConfig::new().fit(&items()?, judged)?.coefficients));
+            let differences = rows.iter().map(|row| row[0]).collect::<Vec<_>>();
+            let places = |picked: Vec<usize>| picked.into_iter().map(|item| item as f64).collect::<Vec<f64>>();
+            faults.check("BAL-PM", &table, || {
+                Ok(places(BalPmConfig::new().with_beta(1.0).select(&rows, &rows[..n.min(1)], &vec![0.1; n])?))
+            });
+            faults.check("active edges", &table, || {
+                let edges = ActiveEdgesConfig::new().next_edges(&differences, &[], 0, 0)?;
+                Ok(places(edges.into_iter().flat_map(|(a, b)| [a, b]).collect()))
+            });
+            faults.check("Laplace", &table, || {
+                let model = Laplace::fit(&LogisticConfig::new(), &items()?, judged)?;
+                let lead = vec![1.0; model.linear.coefficients.len()];
+                Ok(vec![model.score(&lead)?, model.variance(&lead)?, model.chance(&lead)?])
+            });
             let em = EmConfig::new(2).with_restarts(1).with_max_iterations(5);
             faults.check("a mixture", &table, || foretold(&MixtureConfig::new(em).fit(&items()?, &users()?)?));
             let solver = Solver::Lbfgs { gradient: 1e-5, max_iterations: 20 };

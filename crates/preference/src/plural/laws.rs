@@ -17,8 +17,10 @@ use super::{
     ranking_mixture::RankingMixtureConfig,
 };
 use crate::{
+    Rankings,
     optimize::Solver,
     ranking::{NewtonConfig, laws::judged},
+    rankings::Unlisted,
 };
 
 fn pairs(users: &Users) -> UserPairs {
@@ -115,14 +117,21 @@ fn expectation_maximization_never_goes_down() {
         }
     }
     let rankings = |users: &Users, seed: u64| {
-        let order = |record: &Judged| match record.share > 0.5 {
-            true => vec![record.first, record.second],
-            false => vec![record.second, record.first],
+        let num_items = 1 + users.users.iter().flatten().map(|record| record.first.max(record.second)).max().unwrap();
+        let of_user = |all: &Vec<Judged>| {
+            let mut lists = Rankings::new(num_items);
+            for record in all {
+                let order = match record.share > 0.5 {
+                    true => [record.first, record.second],
+                    false => [record.second, record.first],
+                };
+                lists.push(&order, Unlisted::Absent).unwrap();
+            }
+            lists
         };
-        let users: Vec<Vec<Vec<usize>>> = users.users.iter().map(|all| all.iter().map(order).collect()).collect();
-        let num_items = 1 + users.iter().flatten().flatten().max().unwrap();
+        let users: Vec<Rankings> = users.users.iter().map(of_user).collect();
         let em = EmConfig::new(2).with_restarts(1).with_seed(seed);
-        RankingMixtureConfig::new(em).fit(num_items, &users).unwrap().report.trace
+        RankingMixtureConfig::new(em).fit(&users).unwrap().report.trace
     };
     fits::rising(1e-9, rankings).unwrap();
 }
