@@ -51,17 +51,16 @@ struct Arguments {
 struct Raw {
     num_items: usize,
     matches: Vec<(usize, usize, Outcome)>,
-    /// The same with names.
-    named: Vec<(String, String, Outcome)>,
+    /// The name of each item: as in Python, a list of names is one of references.
+    names: Vec<String>,
 }
 
 impl Raw {
     fn new(judged: &Comparisons) -> Self {
         let records = judged.records().iter();
-        let matches: Vec<_> = records.map(|record| (record.first, record.second, record.outcome)).collect();
-        let name = |item: usize| format!("m{item}");
-        let named = matches.iter().map(|&(first, second, outcome)| (name(first), name(second), outcome)).collect();
-        Self { num_items: judged.num_items(), matches, named }
+        let matches = records.map(|record| (record.first, record.second, record.outcome)).collect();
+        let names = (0..judged.num_items()).map(|item| format!("m{item}")).collect();
+        Self { num_items: judged.num_items(), matches, names }
     }
 
     fn comparisons(&self) -> Result<Comparisons> {
@@ -72,8 +71,8 @@ impl Raw {
 
     fn by_name(&self) -> Result<Comparisons> {
         let mut judged = NamedComparisons::default();
-        for (first, second, outcome) in &self.named {
-            judged.push(first, second, *outcome)?;
+        for &(first, second, outcome) in &self.matches {
+            judged.push(&self.names[first], &self.names[second], outcome)?;
         }
         Ok(judged.into_comparisons()?.1)
     }

@@ -4,8 +4,8 @@
 //! intervals of neighbors to overlap nearly everywhere; Davidson's and Rao and Kupper's models of ties to be even;
 //! effects of annotators to raise the held-out log-likelihood by about 0.09 nats a judgement where the annotator has
 //! been seen, and not to help with new ones; reliabilities of annotators (Crowd-BT) to gain about 0.05 on decided
-//! judgements. Penalties are fixed beforehand. The run fails below the bars. Takes about half a minute of two cores,
-//! `--short` a quarter of it.
+//! judgements. Penalties are fixed beforehand. The run fails below the bars. Takes some fifteen seconds of one core,
+//! `--short` five.
 //!
 //! `cargo run --release --example rank_models`
 

@@ -5,7 +5,7 @@
 //! about, found by a mixture of Plackett-Luce models, much better: about 0.4 nats for each respondent. One, of four in
 //! five, puts the films of the first trilogy above the others; the other puts all in the order of the story, as do
 //! people who fill in ranks from left to right. Without the survey, a seeded one of two other kinds takes its place.
-//! The run fails below the bars. Takes about ten seconds.
+//! The run fails below the bars. Takes some five seconds of one core.
 //!
 //! `cargo run --release --example rankings`
 

@@ -391,7 +391,7 @@ impl Users {
             let mut records = Vec::new();
             for first in 0..num_items {
                 for second in (0..num_items).filter(|second| *second != first) {
-                    let wins = (place[first] < place[second]) == (user % 3 > 0);
+                    let wins = (place[first] < place[second]) != user.is_multiple_of(3);
                     let share = if wins { random.uniform(0.8, 1.0) } else { random.uniform(0.0, 0.2) };
                     records.push(Judged { first, second, share, tied: false, weight: random.uniform(1.0, 3.0) });
                 }

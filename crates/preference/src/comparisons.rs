@@ -276,12 +276,17 @@ impl WinMatrix {
     /// Both items are in the table and differ, the weight is ≥ 0: the callers have checked it.
     pub(crate) fn add(&mut self, first: usize, second: usize, outcome: Outcome, weight: f64) {
         let (ij, ji) = (first * self.num_items + second, second * self.num_items + first);
-        if outcome == Outcome::Tie {
-            self.ties[ij] += weight;
-            self.ties[ji] += weight;
-        } else {
-            self.wins[ij] += weight * outcome.share();
-            self.wins[ji] += weight * (1.0 - outcome.share());
+        match outcome {
+            Outcome::First => self.wins[ij] += weight,
+            Outcome::Second => self.wins[ji] += weight,
+            Outcome::Tie => {
+                self.ties[ij] += weight;
+                self.ties[ji] += weight;
+            }
+            Outcome::Share(share) => {
+                self.wins[ij] += weight * share;
+                self.wins[ji] += weight * (1.0 - share);
+            }
         }
     }
 

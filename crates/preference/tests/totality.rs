@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use accordant_preference::{
     Comparisons, Outcome, Rankings, Result, WinMatrix,
+    distributional::risk::{Atoms, Gaussian, Risk},
     general::{
         PreferenceMatrix, embedding::embed_from_matrix, hodge::hodge, kemeny::kemeny, kl_nash::KlNashConfig,
         linear_choice::leximax_copeland, lottery::maximal_lottery, most_even_lottery::most_even_lottery,
@@ -69,7 +70,8 @@ impl Faults {
 /// Tables of comparisons that nobody would want to meet.
 fn tables() -> Vec<(String, Comparisons)> {
     let (x, y, d) = (Outcome::First, Outcome::Second, Outcome::Tie);
-    let shapes: [(&str, usize, &[(usize, usize, Outcome)]); 8] = [
+    type Games<'a> = &'a [(usize, usize, Outcome)];
+    let shapes: [(&str, usize, Games<'_>); 8] = [
         ("no record", 3, &[]),
         ("no item", 0, &[]),
         ("one game of two", 2, &[(0, 1, x)]),
@@ -79,7 +81,8 @@ fn tables() -> Vec<(String, Comparisons)> {
         ("two islands", 4, &[(0, 1, x), (0, 1, y), (2, 3, x), (2, 3, y)]),
         ("two-way games", 3, &[(0, 1, x), (0, 1, y), (1, 2, x), (1, 2, y), (2, 0, d)]),
     ];
-    let weights: [(&str, fn(usize) -> f64); 6] = [
+    type Weight = fn(usize) -> f64;
+    let weights: [(&str, Weight); 6] = [
         ("1", |_| 1.0),
         ("0", |_| 0.0),
         ("1e-300", |_| 1e-300),
@@ -244,13 +247,14 @@ fn every_fit_of_ranked_lists_ends_with_an_error_or_with_finite_numbers() {
                     Ok(skills.iter().flat_map(|skill| [skill.mean, skill.deviation]).collect())
                 });
             }
-            let user = |list: &[usize]| {
-                let mut rankings = Rankings::new(num_items);
-                rankings.push(list, Unlisted::Absent).map(|()| rankings)
+            let user = |list: &&[usize]| {
+                let mut own = Rankings::new(num_items);
+                own.push(list, Unlisted::Absent).expect("a list");
+                own
             };
+            let users: Vec<_> = lists.iter().map(user).collect();
             let em = EmConfig::new(2).with_restarts(2).with_max_iterations(20);
             faults.check("a mixture of rankings", shape, || {
-                let users = lists.iter().copied().map(user).collect::<Result<Vec<_>>>()?;
                 Ok(RankingMixtureConfig::new(em).fit(&users)?.scores.concat())
             });
         }
@@ -363,6 +367,45 @@ fn every_fit_of_features_ends_with_an_error_or_with_finite_numbers() {
             let fit = LogUtility::fit(&[1.0, 2.0, size], &[0.0, size, 1.0])?;
             Ok(vec![fit.slope, fit.intercept, fit.r_squared])
         });
+    }
+    faults.none();
+}
+
+#[test]
+fn every_risk_of_any_distribution_is_finite_or_refused() {
+    let mut faults = Faults::default();
+    for size in [0.0, 1e-300, 1.0, 1e150, 1e308] {
+        for weights in
+            [[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [1e-300, 1e-300, 1e-300], [1e100, 1e100, 1e-300], [1e308, 1e308, 1e-300]]
+        {
+            for parameter in [1e-300, 1e-9, 0.5, 1.0, 1e150] {
+                for risk in [
+                    Risk::Mean,
+                    Risk::MeanStd(parameter),
+                    Risk::ValueAtRisk(parameter),
+                    Risk::Cvar(parameter),
+                    Risk::Entropic(parameter),
+                    Risk::Entropic(-parameter),
+                    Risk::SoftMin(parameter),
+                    Risk::Wang(parameter),
+                    Risk::Wang(-parameter),
+                    Risk::ProportionalHazard(parameter),
+                    Risk::Prospect(parameter),
+                    Risk::Expectile(parameter),
+                    Risk::WorstCase,
+                ] {
+                    let table = format!("values of {size:e}, weights {weights:?}");
+                    faults.check(&format!("{risk:?}"), &table, || {
+                        Ok(vec![Atoms::new(&[-size, 0.5, size], &weights)?.risk(&risk)?])
+                    });
+                    let unbounded = matches!(risk, Risk::WorstCase | Risk::ValueAtRisk(1.0));
+                    faults.check(&format!("{risk:?} of a Gaussian"), &table, || {
+                        let measure = Gaussian { mean: size, spread: size }.risk(&risk)?;
+                        Ok(if unbounded { Vec::new() } else { vec![measure] })
+                    });
+                }
+            }
+        }
     }
     faults.none();
 }

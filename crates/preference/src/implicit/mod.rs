@@ -9,6 +9,8 @@
 //! | [`selective`] | whether to trust such a verdict (SCOPE) |
 //! | [`discriminator`] | likeness to a reference response (POLAR) |
 //!
+//! [`ranking_accuracy`] tells how many pairs a policy ranks right, and how many an ideal one would.
+//!
 //! Functions on tensors give one score for each response, `[n]`, to be compared by any
 //! [`PairwiseLoss`](crate::pairwise::PairwiseLoss).
 
@@ -17,4 +19,5 @@ pub mod discriminator;
 pub mod follow_up;
 pub mod judge;
 pub mod policy_reward;
+pub mod ranking_accuracy;
 pub mod selective;

@@ -8,6 +8,7 @@
 //! | [`rank_list`] | an order, as comparisons of neighbors that reach further and further |
 //! | [`best_choice`] | the best of several, as one choice |
 //! | [`outside_option`] | the best of several, or none of them |
+//! | [`slate`] | clicks on lists that are shown, and which list to show next |
 //! | [`best_of`] | how many candidates to draw, and from which score on to accept one |
 //!
 //! A [`ListwiseLoss`] maps [`ListScores`] to one loss per list, with what they have in common in
@@ -20,6 +21,7 @@ pub mod outside_option;
 pub mod plackett_luce;
 pub mod rank_list;
 pub mod rank_net;
+pub mod slate;
 
 mod scores;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A canonical basis of preferences: the few categories that explain most of how users differ.
 //!
 //! **Paper:** Learning a Canonical Basis of Human Preferences from Binary Ratings (2025), 2503.24150.
-//! **Status:** library definition: the paper's code is not public; ours selects columns of a table of signed rates.
+//! **Status:** library definition: the paper clusters reasons with a language model; ours selects columns of a table of
+//! signed rates.
 //! **Use when:** comparisons carry the categories that explain them, thousands of names for a few dozen ideas, and users are
 //! to be described by a handful that a person can read.
 //! **Checked by:** hand-worked tables, the bound by the singular values, exact recovery of a table of low rank.
-//! **Deviations:** as the status says. Ties between categories go to the first.
+//! **Deviations:** as the status says. Of categories that explain as much, the first is taken.
 
 use accordant_ops::check_domain;
 use burn::config::Config;

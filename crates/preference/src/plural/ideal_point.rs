@@ -3,7 +3,7 @@
 //! **Paper:** Psychological Scaling without a Unit of Measurement (C. H. Coombs, 1950); the model of
 //! [`pal`](super::pal) without prototypes.
 //! **Use when:** more is not always better: sweetness, formality, length.
-//! **Checked by:** the derivatives of its form.
+//! **Checked by:** two kinds of users on a line, whom one score misses; the derivatives of its form.
 //! **Deviations:** a linear term (an item's popularity) beside the squared distance, which else has to spend a dimension on
 //! it.
 
@@ -119,5 +119,85 @@ impl Plural for IdealPoints {
     fn adapt(&self, judged: &Comparisons) -> Result<Chooser> {
         let (own, _) = self.factors.adapt(judged, self.solver)?;
         Ok(Chooser::one(self.factors.scores(&own)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Error, Outcome,
+        plural::{Hits, MixtureConfig, em::EmConfig},
+    };
+
+    /// Thirteen items on a line; half of the users like the left third best, the others the right one.
+    fn line() -> (UserPairs, UserPairs) {
+        let (mut train, mut test) = (UserPairs::new(13), UserPairs::new(13));
+        for user in 0..20 {
+            let ideal = if user % 2 == 0 { 3 } else { 9 };
+            let (mut some, mut rest) = (Comparisons::new(13), Comparisons::new(13));
+            for a in 0..13usize {
+                for b in 0..a {
+                    let away = |item: usize| item.abs_diff(ideal);
+                    if away(a) == away(b) {
+                        continue;
+                    }
+                    let outcome = if away(a) < away(b) { Outcome::First } else { Outcome::Second };
+                    let part = if (3 * a + 5 * b + user) % 3 == 0 { &mut rest } else { &mut some };
+                    part.push(a, b, outcome).unwrap();
+                }
+            }
+            train.push(some).unwrap();
+            test.push(rest).unwrap();
+        }
+        (train, test)
+    }
+
+    fn accuracy(model: &dyn Plural, test: &UserPairs) -> f64 {
+        let hits =
+            test.users().iter().enumerate().map(|(user, judged)| model.user(user).unwrap().foretell(judged).unwrap());
+        hits.fold(Hits::default(), Hits::plus).accuracy().unwrap()
+    }
+
+    #[test]
+    fn who_likes_what_is_near_is_found_on_a_line_and_one_score_misses_them() {
+        let (train, test) = line();
+        let config = IdealPointConfig::new(1).with_items_prior(0.1).with_points_prior(0.1).with_restarts(3);
+        let points = config.fit(&Items::table(13), &train).unwrap();
+        let one = MixtureConfig::new(EmConfig::new(1)).fit(&Items::table(13), &train).unwrap();
+        let (many, one) = (accuracy(&points, &test), accuracy(&one, &test));
+        assert!(many > 0.97 && one < 0.75, "{many} and {one}");
+        // The two kinds of users stand on two sides.
+        let side = |user: usize| points.user_point(user).unwrap()[0].signum();
+        assert!((0..20).all(|user| side(user) == side(user % 2)) && side(0) != side(1));
+        assert_eq!(points.item_points().len(), 13);
+        // Pairs of all items: those of the first items say only on which side the point is.
+        let few = train.users()[1].select((0..train.users()[1].len()).step_by(4)).unwrap();
+        let hits = points.adapt(&few).unwrap().foretell(&test.users()[1]).unwrap();
+        assert!(hits.accuracy().unwrap() > 0.9, "{hits:?}");
+        assert_eq!(points.adapt(&Comparisons::new(13)).unwrap(), points.population());
+    }
+
+    #[test]
+    fn settings_and_ids_are_checked() {
+        let (train, _) = line();
+        let table = Items::table(13);
+        let text = |config: IdealPointConfig| config.fit(&table, &train).unwrap_err().to_string();
+        let config = || IdealPointConfig::new(1);
+        assert!(text(IdealPointConfig::new(0)).starts_with("`dim`: expected >= 1"));
+        for bad in [0.0, f64::NAN, f64::INFINITY] {
+            assert!(text(config().with_common_prior(Some(bad))).starts_with("`common_prior`: expected finite and > 0"));
+        }
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(text(config().with_items_prior(bad)).starts_with("`items_prior`: expected finite and >= 0"));
+            assert!(text(config().with_points_prior(bad)).starts_with("`points_prior`: expected finite and >= 0"));
+        }
+        let quick = Solver::Lbfgs { gradient: 1e-3, max_iterations: 3 };
+        let model = config().with_common_prior(None).with_solver(quick).fit(&table, &train).unwrap();
+        assert!(!model.report.converged, "three steps are not enough, and it says so");
+        assert!(matches!(model.user(20), Err(Error::Unknown { name: "user", index: 20 })));
+        assert!(model.user_point(20).is_err() && model.num_users() == 20);
+        let IdealPointConfig { common_prior, items_prior, points_prior, restarts, seed, .. } = config();
+        assert_eq!((common_prior, items_prior, points_prior, restarts, seed), (Some(1.0), 1.0, 1.0, 1, 0));
     }
 }

@@ -52,13 +52,15 @@ fn mixture(k: usize, assignment: Assignment, start: Start) -> MixtureConfig {
 
 const TIGHT: Solver = Solver::Lbfgs { gradient: 1e-9, max_iterations: 5000 };
 
+type Fit<'a> = (&'a str, &'a [UserClaim], &'a dyn Fn(&Users) -> Vec<Vec<f64>>);
+
 #[test]
 fn every_fit_to_users_obeys_the_laws() {
     let both: &[UserClaim] = &[UsersPermuted, ItemsRenamed];
     // Where a fit starts from chance, other names of the items are another start.
     let users: &[UserClaim] = &[UsersPermuted];
     let (soft, hard) = (Assignment::Soft, Assignment::Hard);
-    let fits: &[(&str, &[UserClaim], &dyn Fn(&Users) -> Vec<Vec<f64>>)] = &[
+    let fits: &[Fit] = &[
         ("mixture", both, &|u| views(&mixture(2, soft, Start::Dirichlet).fit(&table(u), &pairs(u)).unwrap())),
         ("mixture by k-means", both, &|u| views(&mixture(2, soft, Start::KMeans).fit(&table(u), &pairs(u)).unwrap())),
         ("hard mixture", both, &|u| views(&mixture(2, hard, Start::KMeans).fit(&table(u), &pairs(u)).unwrap())),
@@ -118,7 +120,7 @@ fn expectation_maximization_never_goes_down() {
     }
     let rankings = |users: &Users, seed: u64| {
         let num_items = 1 + users.users.iter().flatten().map(|record| record.first.max(record.second)).max().unwrap();
-        let of_user = |all: &Vec<Judged>| {
+        let lists = |all: &Vec<Judged>| {
             let mut lists = Rankings::new(num_items);
             for record in all {
                 let order = match record.share > 0.5 {
@@ -129,7 +131,7 @@ fn expectation_maximization_never_goes_down() {
             }
             lists
         };
-        let users: Vec<Rankings> = users.users.iter().map(of_user).collect();
+        let users: Vec<Rankings> = users.users.iter().map(lists).collect();
         let em = EmConfig::new(2).with_restarts(1).with_seed(seed);
         RankingMixtureConfig::new(em).fit(&users).unwrap().report.trace
     };

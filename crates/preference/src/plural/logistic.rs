@@ -148,6 +148,7 @@ pub(crate) struct Logistic<'a> {
     pub items: &'a Items,
     pub terms: &'a [Term],
     pub mean: &'a [f64],
+    /// One for each item, or none at all.
     pub base: &'a [f64],
     pub prior: f64,
 }

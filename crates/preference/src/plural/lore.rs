@@ -392,6 +392,26 @@ mod tests {
     }
 
     #[test]
+    fn the_fit_by_logits_reaches_the_optimum_on_the_simplex() {
+        let (items, train, ..) = mixed_tastes(2.0, 7);
+        let lore = LoreConfig::new(3).with_logits_prior(0.1).fit(&items, &train.select(0..30).unwrap()).unwrap();
+        let mut flat = lore.clone();
+        flat.factors.design.own = 0.0;
+        flat.solver = Solver::Lbfgs { gradient: 1e-9, max_iterations: 3000 };
+        for user in 30..40 {
+            let judged = &train.users()[user];
+            let convex = lore.adapt_on_simplex(judged, &SimplexConfig::new()).unwrap();
+            assert!(convex.converged, "{convex:?}");
+            let nll = |chooser: Chooser| -chooser.foretell(judged).unwrap().log_likelihood / 60.0;
+            let logits = nll(flat.adapt(judged).unwrap());
+            let simplex = nll(lore.with_weights(&convex.weights).unwrap());
+            assert!((simplex - convex.loss).abs() < 1e-9);
+            assert!((logits - simplex).abs() < 1e-4, "{logits} and {simplex}");
+            assert!(simplex <= nll(lore.population()) + 1e-9);
+        }
+    }
+
+    #[test]
     fn nothing_known_of_a_new_user_is_the_population_and_ids_are_checked() {
         let (items, pairs) = small();
         let lore = LoreConfig::new(2).fit(&items, &pairs).unwrap();

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Log-likelihood of each user under each component: the sums of the log-chances of their pairs, `[users, K]`.
-fn by_user(log_chances: Tensor<2>, users: &Groups) -> Result<Tensor<2>> {
+pub(super) fn by_user(log_chances: Tensor<2>, users: &Groups) -> Result<Tensor<2>> {
     let [n, k] = log_chances.dims();
     check_shape("users", &[n], &[users.numbers().len()])?;
     let device = log_chances.device();

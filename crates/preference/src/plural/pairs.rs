@@ -182,6 +182,22 @@ impl Items {
         Ok(Self(Kind::Features { len: rows.len(), dim, values: rows.concat() }))
     }
 
+    /// No item yet, each to be known by `dim` features.
+    pub(crate) fn no_features(dim: usize) -> Self {
+        Self(Kind::Features { len: 0, dim, values: Vec::new() })
+    }
+
+    /// Adds an item; its features are checked, and as many as others have.
+    pub(crate) fn push(&mut self, features: impl IntoIterator<Item = f64>) {
+        match &mut self.0 {
+            Kind::Table(len) => *len += 1,
+            Kind::Features { len, values, .. } => {
+                values.extend(features);
+                *len += 1;
+            }
+        }
+    }
+
     /// How many items there are.
     pub fn len(&self) -> usize {
         match self.0 {

@@ -2,7 +2,8 @@
 //!
 //! **Paper:** PAL: Pluralistic Alignment Framework for Learning from Heterogeneous Preferences (2024), 2406.08469.
 //! **Use when:** users share a few points of view; each user needs K numbers, and a new one about ten pairs.
-//! **Checked by:** known groups (accuracy and adjusted Rand index of `tests/known_groups.rs`), the derivatives of its forms.
+//! **Checked by:** known groups (accuracy and adjusted Rand index of `tests/known_groups.rs`), two kinds of ideal points and
+//! new users with ten pairs, both faces tied, rotations and translations, one prototype being Bradley-Terry, derivatives.
 //! **Deviations:** the host face maps items linearly (or has a point for each), puts prototypes into the space of points,
 //! and fits the logistic loss; new users start at the logits of the mean weights. `dist_logistic` has the sign of a score,
 //! which the released code turns. Networks, hinge losses and prompts (model B) are on the tensor face.
@@ -193,7 +194,8 @@ impl PairwiseLoss for PalLoss {
 pub enum PalForm {
     /// `⟨e_i, Σ_k w_k p_k⟩`: prototypes are coefficients of scores.
     Linear,
-    /// `−‖F e_i − Σ_k w_k p_k‖`
+    /// `−‖F e_i − Σ_k w_k p_k‖`, which has a kink where an item is at a user's point: a fit that ends there says that it has
+    /// not converged.
     Distance {
         /// The dimension of points, ≥ 1.
         dim: usize,
@@ -203,7 +205,7 @@ pub enum PalForm {
         /// The dimension of points, ≥ 1.
         dim: usize,
     },
-    /// `κ cos(F e_i, Σ_k w_k p_k)`
+    /// `κ cos(F e_i, Σ_k w_k p_k)`, which jumps where one of both is 0: as with distances.
     Angle {
         /// The dimension of points, ≥ 1.
         dim: usize,
@@ -228,10 +230,11 @@ pub struct PalConfig {
     /// Free points of items need it, or dimensions to spare.
     #[config(default = "None")]
     pub common_prior: Option<f64>,
-    /// The precision of a normal prior on the map of items, finite and ≥ 0; unused by the linear form. 1: ours.
+    /// The precision of a normal prior on the map of items, finite and ≥ 0; unused by the linear form and by
+    /// angles, which lengths do not change. 1: ours.
     #[config(default = 1.0)]
     pub items_prior: f64,
-    /// The precision of a normal prior on prototypes, finite and ≥ 0. 1: ours.
+    /// The precision of a normal prior on prototypes, finite and ≥ 0; unused by angles. 1: ours.
     #[config(default = 1.0)]
     pub prototypes_prior: f64,
     /// The precision of a normal prior on each logit of each user, finite and ≥ 0. 0.05: ours, from a world of known groups.
@@ -289,15 +292,18 @@ impl PalConfig {
             }
         };
         check_domain(dim >= 1, "dim", ">= 1", dim as f64)?;
-        let linear = self.form == PalForm::Linear;
+        let (linear, angle) = (self.form == PalForm::Linear, matches!(self.form, PalForm::Angle { .. }));
+        // Lengths change no angle: a prior would pull them to 0, where directions jump.
+        let (items_prior, prototypes_prior) =
+            if angle { (0.0, 0.0) } else { (self.items_prior, self.prototypes_prior) };
         let design = Design {
             form,
             users: if linear { Users::Simplex } else { Users::Prototypes(num_prototypes) },
             dim,
             common: common_prior,
             // The map of the linear form is made of the prototypes.
-            items: if linear { self.prototypes_prior } else { self.items_prior },
-            prototypes: self.prototypes_prior,
+            items: if linear { prototypes_prior } else { items_prior },
+            prototypes: prototypes_prior,
             own: self.logits_prior,
             private: None,
             per_user: false,
@@ -510,3 +516,6 @@ impl Plural for Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

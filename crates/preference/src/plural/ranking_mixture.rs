@@ -19,8 +19,11 @@ use crate::{
     Rankings, Result,
     error::check_length,
     optimize::{Stop, newton},
-    ranking::plackett_luce::{Problem, log_prob},
-    rankings::{Choices, RankedList, TiedPlaces},
+    ranking::{
+        choices::Choices,
+        plackett_luce::{Problem, log_prob},
+    },
+    rankings::{RankedList, TiedPlaces},
 };
 
 /// Configuration of a mixture of Plackett-Luce models, fitted by EM.

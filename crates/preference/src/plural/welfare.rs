@@ -13,7 +13,7 @@
 use accordant_ops::{
     check_domain, check_shape,
     distribution::risk::tail_shares,
-    host::{log_sum_exp, softmax},
+    host::{self, log_sum_exp},
 };
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,7 @@ impl Welfare {
                 slopes
             }
             Self::SoftMin(temperature) => {
-                softmax(&groups().map(|(value, share)| share.ln() - value / temperature).collect::<Vec<_>>())
+                host::softmax(&groups().map(|(value, share)| share.ln() - value / temperature).collect::<Vec<_>>())
             }
         };
         let bad = slopes.iter().copied().find(|slope| !slope.is_finite());

@@ -96,7 +96,7 @@ fn by_gradients(table: &Table<Judged>) -> Vec<f64> {
 const ALL: &[Claim] = &[Unordered, Weighted, Scaled, Reversed, Centered];
 const WITH_PRIOR: &[Claim] = &[Unordered, Weighted, Reversed, Centered];
 
-type Fit<'a> = (&'a str, &'a [Claim], &'a dyn Fn(&Table<Judged>) -> Vec<f64>);
+type Fit<'a, R> = (&'a str, &'a [Claim], &'a dyn Fn(&Table<R>) -> Vec<f64>);
 
 #[test]
 fn every_fit_of_judged_pairs_obeys_the_laws() {
@@ -114,7 +114,7 @@ fn every_fit_of_judged_pairs_obeys_the_laws() {
     };
     let (annotators_davidson, annotators_rao_kupper) =
         (annotators(TieModel::Davidson), annotators(TieModel::RaoKupper));
-    let fits: &[Fit] = &[
+    let fits: &[Fit<Judged>] = &[
         ("newton", ALL, &link(&Logit)),
         ("newton with a prior", WITH_PRIOR, &|t| NewtonConfig::new().with_prior(0.7).fit(&of(t)).unwrap().scores),
         ("thurstone", ALL, &link(&Probit)),
@@ -178,7 +178,7 @@ fn every_fit_of_judged_pairs_obeys_the_laws() {
 
 #[test]
 fn every_fit_of_lists_obeys_the_laws() {
-    let fits: &[(&str, &[Claim], &dyn Fn(&Table<Ranked>) -> Vec<f64>)] = &[
+    let fits: &[Fit<Ranked>] = &[
         ("plackett_luce", &[Unordered, Weighted, Scaled, Centered], &|t| {
             PlackettLuceConfig::new().fit(&lists(t)).unwrap().scores
         }),

@@ -128,19 +128,19 @@ mod tests {
 
     #[test]
     fn lopsided_records_overflow_nothing_and_are_no_false_convergence() {
-        let chain = |odds: f64| {
+        let chain = |wins: f64, losses: f64| {
             let mut judged = Comparisons::new(3);
             for (winner, loser) in [(0, 1), (1, 2)] {
-                judged.push_win(winner, loser, odds).unwrap();
-                judged.push_win(loser, winner, odds.recip()).unwrap();
+                judged.push_win(winner, loser, wins).unwrap();
+                judged.push_win(loser, winner, losses).unwrap();
             }
             judged
         };
         // The first item gains the strength of the second in each step, of 1e12 that it is to have.
-        let slow = MmConfig::new().fit(&chain(1e6)).unwrap();
+        let slow = MmConfig::new().fit(&chain(1e6, 1e-6)).unwrap();
         assert!(!slow.report.converged && slow.scores.iter().all(|score| score.is_finite()));
         // Strengths of more than 1e308 to 1.
-        let error = MmConfig::new().with_max_iterations(5).fit(&chain(1e200)).unwrap_err();
+        let error = MmConfig::new().with_max_iterations(5).fit(&chain(1e100, 1e-300)).unwrap_err();
         assert!(matches!(error, Error::Separable { name: "strengths" }), "{error}");
         // Two items are exact in one step, at odds of 1e24 : 1.
         let mut two = Comparisons::new(2);

@@ -49,6 +49,7 @@ pub mod weng_lin;
 pub mod world;
 
 mod chain;
+pub(crate) mod choices;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]

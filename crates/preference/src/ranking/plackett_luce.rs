@@ -11,14 +11,18 @@ use accordant_ops::check_domain;
 use burn::config::Config;
 use nalgebra::{DMatrix, DVector};
 
-use super::{Gauge, Ranking, strengths::iterate};
+use super::{
+    Gauge, Ranking,
+    choices::{Choices, Totals, log_strength},
+    strengths::iterate,
+};
 use crate::{
     Error, Rankings, Report, Result,
     comparisons::Ties,
-    error::check_length,
+    error::{check_index, check_length},
     graph::check_connected,
     optimize::{Quadratic, Stop, newton},
-    rankings::{RankedList, TiedPlaces, Totals, log_strength},
+    rankings::{RankedList, TiedPlaces},
 };
 
 /// The log-probability of one list, in nats, without its weight.
@@ -41,20 +45,11 @@ use crate::{
 /// # Ok::<(), accordant_preference::Error>(())
 /// ```
 pub fn log_prob(list: &RankedList, scores: &[f64], ties: TiedPlaces) -> Result<f64> {
-    let score = |item: usize| scores.get(item).copied().ok_or(out_of_range(item, scores));
-    let mut total = 0.0;
-    for stage in list.stages(ties)? {
-        for &winner in &stage.winners {
-            total += score(winner)?;
-        }
-        stage.risk.iter().try_for_each(|&(item, _)| score(item).map(drop))?;
-        total -= stage.times * log_strength(&stage.risk, |item| scores[item]);
+    let items = list.groups().iter().flatten().chain(list.below());
+    for &item in items {
+        check_index(0, "item", item, scores.len())?;
     }
-    Ok(total)
-}
-
-fn out_of_range(item: usize, scores: &[f64]) -> Error {
-    Error::Index { row: 0, name: "item", index: item, len: scores.len() }
+    Ok(Choices::of(scores.len(), [list], ties)?.log_probs(scores)[0])
 }
 
 /// The weighted log-likelihood of lists and its largest absolute derivative by a score.

@@ -16,21 +16,28 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Outcome, Report, Result,
     error::{check_length, check_record},
-    link::{Link, LogProb, Logit},
-    optimize::{Quadratic, Stop, newton},
+    plural::{
+        Items,
+        logistic::{Linear, Logistic, LogisticConfig},
+        pairs::Term,
+    },
 };
 
 /// Judged differences of features, `x = φ(σ¹) − φ(σ²)`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeaturePairs {
     dim: usize,
-    rows: Vec<(DVector<f64>, Outcome, f64)>,
+    /// An item without anything, and one for each difference, which leads it by its score.
+    items: Items,
+    terms: Vec<Term>,
 }
 
 impl FeaturePairs {
     /// No pair yet; features have `dim` numbers.
     pub fn new(dim: usize) -> Self {
-        Self { dim, rows: Vec::new() }
+        let mut items = Items::no_features(dim);
+        items.push(vec![0.0; dim]);
+        Self { dim, items, terms: Vec::new() }
     }
 
     /// Adds a pair by the features of its sides. A tie is half a win each way.
@@ -39,7 +46,7 @@ impl FeaturePairs {
     /// [`Error::Length`] naming `first` or `second`, [`Error::Record`] for a feature that is not finite, a share outside of
     /// [0, 1] or a weight that is not finite and ≥ 0.
     pub fn push(&mut self, first: &[f64], second: &[f64], outcome: Outcome, weight: f64) -> Result<()> {
-        let row = self.rows.len();
+        let row = self.terms.len();
         for (name, side) in [("first", first), ("second", second)] {
             check_length(name, self.dim, side.len())?;
             for &x in side {
@@ -49,34 +56,30 @@ impl FeaturePairs {
         let share = outcome.share();
         check_record((0.0..=1.0).contains(&share), row, "share", "a share in [0, 1]", share)?;
         check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
-        let difference = DVector::from_iterator(self.dim, first.iter().zip(second).map(|(a, b)| a - b));
-        self.rows.push((difference, Outcome::Share(share), weight));
+        self.items.push(first.iter().zip(second).map(|(a, b)| a - b));
+        self.terms.push(Term { user: 0, first: row + 1, second: 0, share, weight });
         Ok(())
     }
 
     /// How many pairs there are.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.terms.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.terms.is_empty()
     }
 
-    /// `½ prior ‖θ‖² − Σ w log σ(±⟨θ, x⟩)`.
-    fn evaluate(&self, at: &DVector<f64>, prior: f64) -> Quadratic {
-        let mut value = 0.5 * prior * at.norm_squared();
-        let mut gradient = at * prior;
-        let mut hessian = DMatrix::from_diagonal_element(self.dim, self.dim, prior);
-        for (x, outcome, weight) in &self.rows {
-            let LogProb { value: log_prob, d, d_d, .. } = Logit.log_prob(*outcome, at.dot(x), 0.0);
-            value -= weight * log_prob;
-            gradient.axpy(-weight * d, x, 1.0);
-            hessian.ger(-weight * d_d, x, x, 1.0);
-        }
-        Quadratic { value, gradient, hessian }
+    /// `½ prior ‖θ‖² − Σ w log σ(±⟨θ, x⟩)`; `zeros` has `dim` of them.
+    fn problem<'a>(&'a self, prior: f64, zeros: &'a [f64]) -> Logistic<'a> {
+        Logistic { items: &self.items, terms: &self.terms, mean: zeros, base: &[], prior }
     }
+}
+
+/// Pairs have no users here.
+fn alike(_user: usize) -> f64 {
+    1.0
 }
 
 /// Which matrix tells how sure a direction is.
@@ -128,25 +131,23 @@ impl LinearPreferencesConfig {
     #[doc(alias = "2305.18505")]
     #[doc(alias = "2305.14816")]
     pub fn fit(&self, pairs: &FeaturePairs) -> Result<LinearPreferences> {
-        let Self { prior, tolerance, .. } = *self;
+        let Self { prior, tolerance, max_iterations, .. } = *self;
         check_domain(prior.is_finite() && prior > 0.0, "prior", "finite and > 0", prior)?;
         check_domain(tolerance.is_finite() && tolerance > 0.0, "tolerance", "finite and > 0", tolerance)?;
         if pairs.dim == 0 {
             return Err(Error::Empty { name: "features", reason: "there is none" });
         }
-        let total: f64 = pairs.rows.iter().map(|(_, _, weight)| weight).sum();
-        let stop = Stop { gradient: tolerance * total.max(1.0), max_iterations: self.max_iterations };
-        let (theta, report) = newton(|at| pairs.evaluate(at, prior), DVector::zeros(pairs.dim), stop);
+        let zeros = vec![0.0; pairs.dim];
+        let problem = pairs.problem(prior, &zeros);
+        let config = LogisticConfig { prior, tolerance, max_iterations };
+        let Linear { coefficients, report } = config.fit_problem(&problem, alike, zeros.clone())?;
         let matrix = match self.design {
-            Design::Fisher => pairs.evaluate(&theta, prior).hessian,
-            Design::Gram => {
-                let mut gram = DMatrix::from_diagonal_element(pairs.dim, pairs.dim, prior);
-                pairs.rows.iter().for_each(|(x, _, weight)| gram.ger(*weight, x, x, 1.0));
-                gram
-            }
+            Design::Fisher => problem.evaluate(&coefficients, &alike).hessian,
+            // The information of even chances is a quarter of it.
+            Design::Gram => problem.spread(&alike) * 4.0 + DMatrix::from_diagonal_element(pairs.dim, pairs.dim, prior),
         };
         let design = DesignMatrix::new(matrix)?;
-        Ok(LinearPreferences { theta, design, report, prior })
+        Ok(LinearPreferences { theta: DVector::from_vec(coefficients), design, report, prior })
     }
 }
 
@@ -200,8 +201,10 @@ impl LinearPreferences {
     pub fn contains(&self, theta: &[f64], pairs: &FeaturePairs, slack: f64) -> Result<bool> {
         check_length("theta", self.theta.len(), theta.len())?;
         check_length("pairs", self.theta.len(), pairs.dim)?;
-        let at = DVector::from_column_slice(theta);
-        Ok(pairs.evaluate(&at, self.prior).value <= pairs.evaluate(&self.theta, self.prior).value + slack)
+        let zeros = vec![0.0; pairs.dim];
+        let problem = pairs.problem(self.prior, &zeros);
+        let loss = |theta: &[f64]| problem.evaluate(theta, &alike).value;
+        Ok(loss(theta) <= loss(self.theta.as_slice()) + slack)
     }
 }
 
@@ -298,6 +301,7 @@ fn invert(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>> {
 #[cfg(test)]
 mod tests {
     use accordant_laws::gradient::check_gradient;
+    use accordant_ops::host::log_sigmoid;
     use rand_distr::{Distribution, StandardNormal};
 
     use super::*;
@@ -319,16 +323,22 @@ mod tests {
     }
 
     #[test]
-    fn the_objective_has_the_derivatives_that_newton_uses() {
-        let pairs = random(12, 3, 1);
-        let at = [0.3, -0.2, 0.5];
-        let evaluate = |x: &[f64]| pairs.evaluate(&DVector::from_column_slice(x), 0.7);
-        let here = evaluate(&at);
-        check_gradient(|x| evaluate(x).value, &at, here.gradient.as_slice()).unwrap();
-        for row in 0..3 {
-            let expected: Vec<f64> = here.hessian.row(row).iter().copied().collect();
-            check_gradient(|x| evaluate(x).gradient[row], &at, &expected).unwrap();
-        }
+    fn the_objective_is_the_loss_of_differences_and_the_prior() {
+        let mut pairs = FeaturePairs::new(2);
+        pairs.push(&[1.0, 0.5], &[0.0, 1.5], Outcome::First, 2.0).unwrap(); // x = (1, −1), z = 3
+        pairs.push(&[0.0, 0.0], &[2.0, 0.0], Outcome::Share(0.3), 1.0).unwrap(); // x = (−2, 0), z = −2
+        let theta = [1.0, -2.0];
+        let expected = 0.5 * 0.7 * 5.0 - 2.0 * log_sigmoid(3.0) - 0.3 * log_sigmoid(-2.0) - 0.7 * log_sigmoid(2.0);
+        let here = pairs.problem(0.7, &[0.0; 2]).evaluate(&theta, &alike);
+        close(&[here.value], &[expected], 1e-14);
+        let pairs = random(12, 2, 1);
+        let evaluate = |x: &[f64]| pairs.problem(0.7, &[0.0; 2]).evaluate(x, &alike);
+        check_gradient(|x| evaluate(x).value, &theta, evaluate(&theta).gradient.as_slice()).unwrap();
+        let known = |theta: &[f64]| -> f64 {
+            let fitted = LinearPreferencesConfig::new().with_prior(0.7).fit(&pairs).unwrap();
+            evaluate(theta).value - evaluate(fitted.coefficients()).value
+        };
+        assert!(known(&theta) > 0.0, "nothing is below the minimum");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Risk, SERIES, value_at_risk};
 use crate::{
     Error, Result,
-    error::{check_length, check_record},
+    error::{check_finite, check_length, check_record, check_weight},
 };
 
 /// A distribution with finitely many values, in ascending order, and their probabilities.
@@ -29,13 +29,13 @@ impl Atoms {
     /// Values in any order and their weights, which are divided by their sum.
     ///
     /// # Errors
-    /// [`Error::Length`] naming `weights`, [`Error::Record`] for a value that is not finite or a weight that is not finite
-    /// and ≥ 0, [`Error::Empty`] when no value has a weight.
+    /// [`Error::Length`] naming `weights`, [`Error::Record`] for a value that is not finite or a weight outside of
+    /// [0, 1e100], [`Error::Empty`] when no value has a weight.
     pub fn new(values: &[f64], weights: &[f64]) -> Result<Self> {
         check_length("weights", values.len(), weights.len())?;
         for (row, (&value, &weight)) in values.iter().zip(weights).enumerate() {
             check_record(value.is_finite(), row, "values", "finite", value)?;
-            check_record(weight.is_finite() && weight >= 0.0, row, "weights", "finite and >= 0", weight)?;
+            check_weight(row, "weights", weight)?;
         }
         let total: f64 = weights.iter().sum();
         if total <= 0.0 {
@@ -190,20 +190,23 @@ impl Atoms {
     /// The measure of this distribution.
     ///
     /// # Errors
-    /// As [`Risk::check`], and as [`Atoms::entropic`].
+    /// As [`Risk::check`], and as [`Atoms::entropic`]; [`Error::NotFinite`] when a measure of values near the largest float
+    /// overflows.
     pub fn risk(&self, risk: &Risk) -> Result<f64> {
         risk.check()?;
-        match *risk {
-            Risk::Mean => Ok(self.mean()),
-            Risk::MeanStd(aversion) => Ok(self.mean() - aversion * self.variance().sqrt()),
-            Risk::ValueAtRisk(alpha) => self.value_at_risk(alpha),
-            Risk::Entropic(beta) => self.entropic(beta),
-            Risk::SoftMin(lambda) => self.entropic(-lambda),
-            Risk::Expectile(level) => self.expectile(level),
-            Risk::WorstCase => Ok(self.worst_case()),
+        let measure = match *risk {
+            Risk::Mean => self.mean(),
+            Risk::MeanStd(aversion) => self.mean() - aversion * self.variance().sqrt(),
+            Risk::ValueAtRisk(alpha) => self.value_at_risk(alpha)?,
+            Risk::Entropic(beta) => self.entropic(beta)?,
+            Risk::SoftMin(lambda) => self.entropic(-lambda)?,
+            Risk::Expectile(level) => self.expectile(level)?,
+            Risk::WorstCase => self.worst_case(),
             Risk::Cvar(_) | Risk::Wang(_) | Risk::ProportionalHazard(_) | Risk::Prospect(_) => {
-                self.weighed(&risk.shares(&self.probs)?)
+                self.weighed(&risk.shares(&self.probs)?)?
             }
-        }
+        };
+        check_finite("risk", &[measure])?;
+        Ok(measure)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc_inv;
 
 use super::{Risk, bisect};
-use crate::Result;
+use crate::{Result, error::check_finite};
 
 /// A normal distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,8 @@ impl Gaussian {
     /// Proportional hazards and prospect weights by quadrature and expectiles by bisection, to about 1e-9 ς.
     ///
     /// # Errors
-    /// As [`Risk::check`]; a domain error naming `mean` or `spread`.
+    /// As [`Risk::check`]; a domain error naming `mean` or `spread`; [`crate::Error::NotFinite`] when the result overflows. The
+    /// worst case is −∞ and the value at risk of level 1 is ∞, without an error.
     ///
     /// # Example
     /// ```
@@ -66,7 +67,12 @@ impl Gaussian {
                 simpson(|z| 1.0 - g(z) - g(-z))
             }
         };
-        Ok(mean + spread * standard)
+        let measure = mean + spread * standard;
+        // These two are at the ends of the line.
+        if !matches!(risk, Risk::WorstCase | Risk::ValueAtRisk(1.0)) {
+            check_finite("risk", &[measure])?;
+        }
+        Ok(measure)
     }
 }
 

@@ -227,7 +227,6 @@ fn a_regression_on_all_heads_is_that_on_the_features() {
 fn tastes_of_groups_are_among_the_heads_and_a_few_pairs_find_them() {
     let mut total = [Hits::default(); 3];
     for seed in 0..3 {
-        // The first feature decides for the first group, and against it for the second.
         let world = GroupWorldConfig::new(3.0).with_num_groups(2).with_dim(2).with_users_per_group(30);
         let world = world.with_train_pairs(15).with_seed(seed).draw().unwrap();
         let drm = DrmConfig::new().fit(&world.items, &world.train).unwrap();
