@@ -211,7 +211,7 @@ fn document() -> String {
     out
 }
 
-const MODELS: [(&str, &str); 11] = [
+const MODELS: [(&str, &str); 12] = [
     ("pairwise", "Judged pairs, given scores"),
     ("listwise", "Ranked lists and choices, given scores"),
     ("ranking", "The items of a table, from who beat whom"),
@@ -222,6 +222,7 @@ const MODELS: [(&str, &str); 11] = [
     ("trajectory", "Segments of behavior, and response times"),
     ("process", "Steps of a solution"),
     ("implicit", "Policies, judges and replies as rewards"),
+    ("uncertainty", "How sure a model is, and what to ask about next"),
     ("measurement", "What preferences say about whoever has them"),
 ];
 

@@ -8,8 +8,9 @@ use accordant_preference::{
     distributional::risk::{Atoms, Gaussian, Risk},
     general::{
         PreferenceMatrix, embedding::embed_from_matrix, hodge::hodge, kemeny::kemeny, kl_nash::KlNashConfig,
-        linear_choice::leximax_copeland, lottery::maximal_lottery, ranked_pairs::ranked_pairs, schulze::schulze,
-        self_play::SelfPlayConfig, transitivity::bradley_terry_gap, winners::borda_scores,
+        linear_choice::leximax_copeland, lottery::maximal_lottery, most_even_lottery::most_even_lottery,
+        ranked_pairs::ranked_pairs, schulze::schulze, self_play::SelfPlayConfig, transitivity::bradley_terry_gap,
+        winners::borda_scores,
     },
     link::{Davidson, Link, Logit, Probit, RaoKupper},
     measurement::{
@@ -36,6 +37,7 @@ use accordant_preference::{
         linear::{FeaturePairs, LinearPreferencesConfig},
         response_times::{Estimator, ResponseTimesConfig, TimedChoices},
     },
+    uncertainty::{active_edges::ActiveEdgesConfig, bal_pm::BalPmConfig, laplace::Laplace},
 };
 
 /// What went wrong, of everything that was tried.
@@ -68,7 +70,8 @@ impl Faults {
 /// Tables of comparisons that nobody would want to meet.
 fn tables() -> Vec<(String, Comparisons)> {
     let (x, y, d) = (Outcome::First, Outcome::Second, Outcome::Tie);
-    let shapes: [(&str, usize, &[(usize, usize, Outcome)]); 8] = [
+    type Games<'a> = &'a [(usize, usize, Outcome)];
+    let shapes: [(&str, usize, Games<'_>); 8] = [
         ("no record", 3, &[]),
         ("no item", 0, &[]),
         ("one game of two", 2, &[(0, 1, x)]),
@@ -78,7 +81,8 @@ fn tables() -> Vec<(String, Comparisons)> {
         ("two islands", 4, &[(0, 1, x), (0, 1, y), (2, 3, x), (2, 3, y)]),
         ("two-way games", 3, &[(0, 1, x), (0, 1, y), (1, 2, x), (1, 2, y), (2, 0, d)]),
     ];
-    let weights: [(&str, fn(usize) -> f64); 6] = [
+    type Weight = fn(usize) -> f64;
+    let weights: [(&str, Weight); 6] = [
         ("1", |_| 1.0),
         ("0", |_| 0.0),
         ("1e-300", |_| 1e-300),
@@ -178,6 +182,7 @@ fn every_fit_of_a_table_ends_with_an_error_or_with_finite_numbers() {
 fn social_choice(faults: &mut Faults, table: &str, matrix: impl Fn() -> Result<PreferenceMatrix>) {
     let floats = |order: Vec<usize>| order.into_iter().map(|item| item as f64).collect();
     faults.check("the lottery", table, || Ok(maximal_lottery(&matrix()?)?.chances));
+    faults.check("the most even lottery", table, || Ok(most_even_lottery(&matrix()?)?.chances));
     faults.check("Borda", table, || Ok(borda_scores(&matrix()?)));
     faults.check("Kemeny", table, || Ok(floats(kemeny(&matrix()?)?)));
     faults.check("ranked pairs", table, || Ok(floats(ranked_pairs(&matrix()?))));
@@ -275,6 +280,20 @@ fn every_fit_of_users_ends_with_an_error_or_with_finite_numbers() {
                 Ok([numbers, chances].concat())
             };
             faults.check("a logistic fit", &table, || Ok(LogisticConfig::new().fit(&items()?, judged)?.coefficients));
+            let differences = rows.iter().map(|row| row[0]).collect::<Vec<_>>();
+            let places = |picked: Vec<usize>| picked.into_iter().map(|item| item as f64).collect::<Vec<f64>>();
+            faults.check("BAL-PM", &table, || {
+                Ok(places(BalPmConfig::new().with_beta(1.0).select(&rows, &rows[..n.min(1)], &vec![0.1; n])?))
+            });
+            faults.check("active edges", &table, || {
+                let edges = ActiveEdgesConfig::new().next_edges(&differences, &[], 0, 0)?;
+                Ok(places(edges.into_iter().flat_map(|(a, b)| [a, b]).collect()))
+            });
+            faults.check("Laplace", &table, || {
+                let model = Laplace::fit(&LogisticConfig::new(), &items()?, judged)?;
+                let lead = vec![1.0; model.linear.coefficients.len()];
+                Ok(vec![model.score(&lead)?, model.variance(&lead)?, model.chance(&lead)?])
+            });
             let em = EmConfig::new(2).with_restarts(1).with_max_iterations(5);
             faults.check("a mixture", &table, || foretold(&MixtureConfig::new(em).fit(&items()?, &users()?)?));
             let solver = Solver::Lbfgs { gradient: 1e-5, max_iterations: 20 };

@@ -160,7 +160,7 @@ pub fn expected_gains(chances: &[Vec<f64>], targets: &[Vec<f64>]) -> Result<Vec<
 ///
 /// # Errors
 /// [`Error::Length`] for features of other lengths, [`Error::Record`] for one that is not finite, [`Error::Index`] for an
-/// unknown item, [`Error::Empty`] naming `features` when no item differs from another.
+/// unknown item, [`Error::Empty`] naming `features` when no item differs from another, a domain error when squares overflow.
 ///
 /// # Example
 /// ```
@@ -189,7 +189,9 @@ pub fn pseudo_labels(features: &[Vec<f64>], pairs: &[(usize, usize)]) -> Result<
         let gap = nalgebra::DVector::from_iterator(width, item.iter().zip(&mean).map(|(x, m)| x - m));
         covariance.ger(1.0, &gap, &gap, 1.0);
     }
-    if covariance.trace() <= 0.0 || width == 0 {
+    let spread = covariance.trace();
+    check_domain(spread.is_finite(), "features", "values whose squares do not overflow", spread)?;
+    if spread <= 0.0 {
         return Err(Error::Empty { name: "features", reason: "no item differs from another" });
     }
     let eigen = covariance.symmetric_eigen();
@@ -300,6 +302,8 @@ mod tests {
         let far = [vec![100.0, 0.0], vec![99.9, 1.0], vec![100.1, 3.0]];
         assert_eq!(pseudo_labels(&far, &[(0, 1), (2, 1), (2, 0)]).unwrap(), [0.0, 1.0, 1.0]);
         starts(pseudo_labels(&[vec![1.0], vec![1.0]], &[]), "`features`: nothing");
+        starts(pseudo_labels(&[vec![], vec![]], &[]), "`features`: nothing");
+        starts(pseudo_labels(&[vec![1e200], vec![-1e200]], &[]), "`features`: expected values whose squares");
         starts(pseudo_labels(&[], &[]), "`features`: nothing");
         starts(pseudo_labels(&[vec![1.0], vec![]], &[]), "`features`: expected 1 entries");
         starts(pseudo_labels(&[vec![f64::NAN]], &[]), "record 0: `features`");

@@ -98,6 +98,10 @@ impl BalPmConfig {
         let distances = self.estimate == EntropyEstimate::Distances;
         let further = if distances { acquired } else { &[] };
         let mut nearest: Vec<Nearest> = (0..pool.len()).map(|at| self.nearest(pool, further, at)).collect();
+        for (row, nearest) in nearest.iter().enumerate() {
+            let reach = nearest.reach();
+            check_record(reach.is_finite(), row, "pool", "distances that do not overflow", reach)?;
+        }
         let within = |at: usize, reach: f64, point: &[f64]| distance(&pool[at], point) <= reach;
         let mut known = vec![0.0; pool.len()];
         if !distances {
@@ -264,6 +268,11 @@ mod tests {
         starts(config(1, 1.0).select(&one, &[], &[]), "`epistemic`");
         starts(config(1, 1.0).select(&one, &[], &[f64::NAN]), "record 0: `epistemic`");
         starts(config(1, 1.0).select(&one, &[vec![]], &[0.1]), "`acquired`");
+        let far = [vec![1e200], vec![-1e200]];
+        starts(
+            config(1, 1.0).select(&far, &[], &[0.1; 2]),
+            "record 0: `pool`: expected distances that do not overflow",
+        );
         starts(config(1, 1.0).select(&[vec![f64::NAN]], &[], &[0.1]), "record 0: `pool`");
     }
 }

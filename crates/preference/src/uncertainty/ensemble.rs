@@ -40,7 +40,8 @@ impl Scale {
     /// Of these scores.
     ///
     /// # Errors
-    /// [`Error::Record`] naming `scores` for one that is not finite; [`Error::Empty`] when they do not differ.
+    /// [`Error::Record`] naming `scores` for one that is not finite, a domain error when their spread overflows;
+    /// [`Error::Empty`] when they do not differ.
     pub fn of(scores: &[f64]) -> Result<Self> {
         for (row, &score) in scores.iter().enumerate() {
             check_record(score.is_finite(), row, "scores", "finite", score)?;
@@ -48,6 +49,12 @@ impl Scale {
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
         let spread = (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n).sqrt();
+        check_domain(
+            !spread.is_infinite() && !mean.is_infinite(),
+            "scores",
+            "a spread that does not overflow",
+            spread,
+        )?;
         match spread > 0.0 {
             true => Ok(Self { mean, spread }),
             false => Err(Error::Empty { name: "scores", reason: "they do not differ, so they have no scale" }),
@@ -220,6 +227,9 @@ mod tests {
         starts(standardized(&[vec![1.0]], &[vec![2.0, 2.0]]), "`scores`: nothing to learn from");
         starts(Scale::of(&[]), "`scores`: nothing to learn from");
         starts(Scale::of(&[1.0, f64::NAN]), "record 1: `scores`");
+        for far in [[1e200, -1e200], [1e308, 1.1e308]] {
+            starts(Scale::of(&far), "`scores`: expected a spread that does not overflow");
+        }
     }
 
     #[test]

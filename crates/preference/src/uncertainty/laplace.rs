@@ -7,7 +7,7 @@
 //! data.
 //! **Deviations:** none.
 
-use accordant_ops::host::logistic;
+use accordant_ops::{check_domain, host::logistic};
 use nalgebra::{Cholesky, DVector, Dyn};
 
 use crate::{
@@ -63,10 +63,13 @@ impl Laplace {
     /// Fits coefficients and their covariance.
     ///
     /// # Errors
-    /// As [`LogisticConfig::fit`]; [`Error::Separable`] when the curvature vanishes.
+    /// As [`LogisticConfig::fit`]; a domain error naming `items` when the curvature overflows, [`Error::Separable`] when it
+    /// vanishes.
     pub fn fit(config: &LogisticConfig, items: &Items, judged: &Comparisons) -> Result<Self> {
         let linear = config.fit(items, judged)?;
         let hessian = config.hessian(items, judged, &linear.coefficients);
+        let largest = hessian.amax();
+        check_domain(largest.is_finite(), "items", "features whose squares do not overflow", largest)?;
         let factor = hessian.cholesky().ok_or(Error::Separable { name: "coefficients" })?;
         Ok(Self { linear, factor })
     }
@@ -200,6 +203,8 @@ mod tests {
         starts(model.score(&[1.0]), "`features`: expected 2 entries");
         starts(model.variance(&[]), "`features`: expected 2 entries");
         starts(model.chance(&[1.0, 2.0, 3.0]), "`features`: expected 2 entries");
+        let (far, judged_far) = data(&[[1e200, 0.5]], &[0.5], 1.0);
+        starts(Laplace::fit(&LogisticConfig::new(), &far, &judged_far), "`items`: expected features whose squares");
         let hasty = Laplace::fit(&LogisticConfig::new().with_max_iterations(1), &items, &judged).unwrap();
         assert!(!hasty.linear.report.converged);
     }
