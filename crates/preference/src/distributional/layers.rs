@@ -14,7 +14,7 @@ pub(super) fn uniform(rng: &mut impl Rng, len: usize, fan_in: usize) -> Vec<f64>
 }
 
 /// A layer with weights and biases within ±1/√input, as burn's.
-pub(super) fn linear(rng: &mut impl Rng, input: usize, output: usize, bias: bool, device: &Device) -> Linear {
+pub(crate) fn linear(rng: &mut impl Rng, input: usize, output: usize, bias: bool, device: &Device) -> Linear {
     let weight = TensorData::new(uniform(rng, input * output, input), [input, output]);
     let bias = bias.then(|| Param::from_tensor(Tensor::from_data(uniform(rng, output, input).as_slice(), device)));
     Linear { weight: Param::from_tensor(Tensor::from_data(weight, device)), bias }

@@ -42,7 +42,7 @@ pub mod world;
 
 #[cfg(test)]
 mod laws;
-mod layers;
+pub(crate) mod layers;
 mod pairs;
 mod ratings;
 #[cfg(test)]
