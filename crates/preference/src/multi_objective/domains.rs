@@ -164,9 +164,9 @@ mod tests {
         let reward = config(Penalty::L2, 1.4, 1.4).fit(&pairs, &DOMAINS, 2).unwrap();
         let mut stacked = Differences::new(6);
         let half = 0.5f64.sqrt();
-        for row in 0..5 {
+        for (row, domain) in DOMAINS.into_iter().enumerate() {
             let shared = pairs.row(row).iter().map(|&(feature, x)| (feature, half * x));
-            let own = pairs.row(row).iter().map(|&(feature, x)| (2 + 2 * DOMAINS[row] + feature, half * x));
+            let own = pairs.row(row).iter().map(|&(feature, x)| (2 + 2 * domain + feature, half * x));
             stacked.push(&shared.chain(own).collect::<Vec<_>>(), pairs.shares()[row], pairs.weights()[row]).unwrap();
         }
         let ridge = LinearRewardConfig::new().with_strength(0.7).fit(&stacked).unwrap();

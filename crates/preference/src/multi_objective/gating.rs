@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(scored[0], scored[1]);
         let rewards = Tensor::<2>::from_floats([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]], &device).require_grad();
         let sides = gate.forward(prompts(&device), rewards.clone()).unwrap();
-        let pairs = PairScores::new(sides.clone().slice([0..1]), sides.slice([1..2])).unwrap();
+        let pairs = PairScores::new(sides.clone().narrow(0, 0, 1), sides.narrow(0, 1, 1)).unwrap();
         let nll = BradleyTerryConfig::new().init().unwrap().forward(&pairs).unwrap();
         let grads = nll.reduce(ItemReduction::Mean).unwrap().loss.backward();
         assert!(rewards.grad(&grads).is_none());

@@ -40,7 +40,7 @@ pub struct Decision {
 /// let by = |a: [f64; 2], b: [f64; 2]| decide(&a, &b, &rising, &margins);
 /// assert_eq!(by([1.0, 9.0], [0.0, 1.0])?, Some(Decision { first: true, level: 0 }));
 /// assert_eq!(by([1.0, 9.0], [0.75, 1.0])?, Some(Decision { first: false, level: 1 }));
-/// assert_eq!(by([1.0, 1.0], [0.75, 1.1])?, None);
+/// assert_eq!(by([1.0, 1.0], [0.75, 1.05])?, None);
 /// # Ok::<(), accordant_preference::Error>(())
 /// ```
 pub fn decide(first: &[f64], second: &[f64], rising: &[bool], margins: &[f64]) -> Result<Option<Decision>> {
