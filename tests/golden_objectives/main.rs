@@ -16,6 +16,7 @@ mod dpo;
 mod online;
 mod pairwise;
 mod reference_free;
+mod reward;
 mod rollout;
 mod supervised;
 mod unpaired;
@@ -52,13 +53,14 @@ const COVERAGE: Coverage = Coverage {
         ("orpo", &["orpo"]),
         ("ppo", &["ppo"]),
         ("ppo_advantages", &["gae"]),
+        ("reward", &["bradley_terry"]),
         ("rloo", &["rloo"]),
         ("rloo_advantages", &["rloo"]),
         ("sft", &["dft", "nll"]),
         ("tpo", &["hinge", "ipo", "sigmoid", "tpo-l"]),
         ("xpo", &["ipo", "sigmoid"]),
     ],
-    not_built: &[("reward", &["bradley_terry"])],
+    not_built: &[],
 };
 
 fn run(case: &Case) -> Outcome {
@@ -69,6 +71,7 @@ fn run(case: &Case) -> Outcome {
         "tpo" => reference_free::tpo(case),
         "online_dpo" => online::online_dpo(case),
         "xpo" => online::xpo(case),
+        "reward" => Ok(reward::bradley_terry(case)),
         "kto" => unpaired::kto(case),
         "bco" => unpaired::bco(case),
         "grpo" | "gmpo" => rollout::grpo(case),

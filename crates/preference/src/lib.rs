@@ -11,6 +11,7 @@
 //! | [`implicit`] | rewards implied by policies, judges and replies | [`implicit::policy_reward`] |
 //! | [`listwise`] | likelihoods and losses of ranked lists and choices, given scores | [`listwise::plackett_luce`] |
 //! | [`measurement`] | what preferences and utilities say about whoever has them | [`measurement::coherence`] |
+//! | [`multi_objective`] | rewards of several attributes or features | [`multi_objective::linear_reward`] |
 //! | [`pairwise`] | likelihoods and losses of judged pairs, given scores | [`pairwise::bradley_terry`] |
 //! | [`plural`] | many choosers: mixtures, low-rank tastes, ideal points, latent users | [`plural::mixture`] |
 //! | [`process`] | scores of the steps of a solution | [`process::step_loss`] |
@@ -66,6 +67,7 @@ pub mod implicit;
 pub mod link;
 pub mod listwise;
 pub mod measurement;
+pub mod multi_objective;
 pub mod names;
 pub mod nll;
 pub mod optimize;

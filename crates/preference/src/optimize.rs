@@ -46,7 +46,7 @@ pub struct Quadratic {
 }
 
 /// Largest absolute entry; infinite when one is NaN.
-fn largest(vector: &[f64]) -> f64 {
+pub(crate) fn largest(vector: &[f64]) -> f64 {
     vector.iter().fold(0.0, |largest, x| if x.is_nan() { f64::INFINITY } else { f64::max(largest, x.abs()) })
 }
 

@@ -18,6 +18,9 @@ pub enum Error {
     /// The objective refused its configuration or a batch.
     #[error(transparent)]
     Objective(#[from] accordant_objectives::Error),
+    /// The loss of a reward model refused its configuration or a batch.
+    #[error(transparent)]
+    Preference(#[from] accordant_preference::Error),
     /// There is nothing to train on.
     #[error("`{name}`: expected at least one record, got none")]
     NoRecords {

@@ -6,6 +6,7 @@
 //! | [`pairwise`] | any objective on pairs, with the reference's log-probabilities computed once |
 //! | [`unpaired`] | any objective on single responses |
 //! | [`listwise`] | any objective on lists |
+//! | [`reward`] | reward models: any loss of judged pairs |
 //! | [`rollout`] | any objective on responses that the policy samples itself, with or without a critic |
 //! | [`score`] | log-probabilities of token batches under a model |
 //! | [`step`] | one optimizer step from any number of micro-batches |
@@ -29,6 +30,7 @@ pub mod pairwise;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod record;
+pub mod reward;
 pub mod rollout;
 pub mod schedule;
 pub mod score;
@@ -41,6 +43,7 @@ pub use error::{Error, Result};
 pub use listwise::{ListLogpsCache, ListTask, list_logps, train_lists};
 pub use pairwise::{PairLogpsCache, PairTask, StepContext, pair_logps, train_pairs};
 pub use record::{Observer, Recorder, StepReport};
+pub use reward::{RewardTask, train_rewards};
 pub use rollout::{Rollout, RolloutConfig, RolloutTask, Scored, train_actor_critic, train_rollouts};
 pub use sft::train_sft;
 pub use step::TrainConfig;

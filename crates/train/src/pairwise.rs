@@ -125,7 +125,7 @@ fn side(pair: &TokenPair, column: Column) -> Option<f64> {
 }
 
 /// Either all pairs have a margin or none has.
-fn check_margins<'a>(mut pairs: impl Iterator<Item = &'a TokenPair>) -> Result<()> {
+pub(crate) fn check_margins<'a>(mut pairs: impl Iterator<Item = &'a TokenPair>) -> Result<()> {
     let Some(first) = pairs.next() else { return Ok(()) };
     match pairs.find(|pair| pair.margin.is_some() != first.margin.is_some()) {
         Some(pair) => Err(Error::MarginMixed { id: pair.id.clone(), has: pair.margin.is_some() }),
@@ -133,7 +133,7 @@ fn check_margins<'a>(mut pairs: impl Iterator<Item = &'a TokenPair>) -> Result<(
     }
 }
 
-fn row_len(pair: &TokenPair) -> usize {
+pub(crate) fn row_len(pair: &TokenPair) -> usize {
     pair.prompt.len() + pair.chosen.len().max(pair.rejected.len())
 }
 

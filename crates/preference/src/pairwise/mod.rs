@@ -7,7 +7,11 @@
 //! | [`generalized_linear`] | a winner by another link: probit, Cauchit, uniform |
 //! | [`thurstone`] | a winner by normal impressions with deviations of their own |
 //! | [`graded`] | how much better a side is |
+//! | [`scaled`] | how much better a side is, as a weight of the loss |
 //! | [`surrogate`] | losses that are no likelihoods: hinges, exponential, squared and robust ones |
+//! | [`two_heads`] | quality apart from length, by two heads |
+//!
+//! and what their margins, targets and weights may come from: [`strength`].
 //!
 //! A [`PairwiseLoss`] maps [`PairScores`] to one loss per pair; a [`PairwiseModel`] also gives the chances of the outcomes.
 //! Both are pure functions of the scores `[n]`, so that any network trains with any of them. A network's score head should
@@ -18,8 +22,11 @@ pub mod davidson;
 pub mod generalized_linear;
 pub mod graded;
 pub mod rao_kupper;
+pub mod scaled;
+pub mod strength;
 pub mod surrogate;
 pub mod thurstone;
+pub mod two_heads;
 
 #[cfg(test)]
 mod laws;

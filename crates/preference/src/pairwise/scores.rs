@@ -156,6 +156,21 @@ impl PairScores {
         leads
     }
 
+    /// What was said about these pairs, of other scores of theirs.
+    ///
+    /// # Errors
+    /// A shape or dtype error naming `first` or `second`.
+    pub fn rescored(&self, first: Tensor<1>, second: Tensor<1>) -> Result<Self> {
+        self.check("first", &first)?;
+        self.check("second", &second)?;
+        Ok(Self { first, second, ..self.clone() })
+    }
+
+    /// The pairs without their margins, for losses that use these otherwise.
+    pub fn without_margins(&self) -> Self {
+        Self { margins: None, ..self.clone() }
+    }
+
     /// The pairs with their sides exchanged: scores, targets and offsets.
     pub fn swapped(&self) -> Self {
         Self {
@@ -261,6 +276,11 @@ mod tests {
         assert_eq!(values(pairs.leads()), [1.5, -0.5, 0.0]);
         let offset = pairs.with_offsets(tensor([0.0, 4.0, -1.0])).unwrap();
         assert_eq!(values(offset.leads()), [1.5, 3.5, -1.0]);
+        assert_eq!(values(offset.without_margins().leads()), [2.0, 3.0, -1.0]);
+        let rescored = offset.rescored(tensor([1.0; 3]), tensor([0.0, 2.0, 0.0])).unwrap();
+        assert_eq!(values(rescored.leads()), [0.5, 3.5, 0.0]);
+        assert!(offset.rescored(tensor([1.0; 2]), tensor([0.0; 3])).is_err());
+        assert!(offset.rescored(tensor([1.0; 3]), tensor([0.0; 2])).is_err());
         assert_eq!(values(offset.swapped().leads()), [-1.5, -3.5, 1.0]);
     }
 
