@@ -460,6 +460,64 @@ mod tests {
     }
 
     #[test]
+    fn ties_become_halves_where_that_is_asked_for() {
+        let mut judged = Comparisons::new(2);
+        judged.push_weighted(0, 1, Outcome::Tie, 3.0).unwrap();
+        let halved = [Ties::Half, Ties::Drop, Ties::Refuse].map(|ties| ties.halved(&judged.wins()));
+        assert_eq!(halved, [3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn records_that_are_there_already_are_taken_in_their_order() {
+        let records = [(2, 0, 1.5), (0, 1, 0.0), (1, 2, 2.0)];
+        let records =
+            records.map(|(first, second, weight)| Comparison { first, second, outcome: Outcome::First, weight });
+        let judged = Comparisons::from_records(3, records).unwrap();
+        assert_eq!((judged.num_items(), judged.len(), judged.is_empty()), (3, 3, false));
+        assert_eq!(judged.records(), records);
+        assert!(Comparisons::new(3).is_empty());
+        assert!(matches!(Comparisons::from_records(2, records), Err(Error::Index { row: 0, name: "first", .. })));
+    }
+
+    #[test]
+    fn an_item_is_observed_whoever_won_and_if_nobody_did() {
+        let unobserved = |outcome| {
+            let mut judged = Comparisons::new(4);
+            judged.push(1, 2, outcome).unwrap();
+            judged.wins().unobserved()
+        };
+        for outcome in [Outcome::First, Outcome::Second, Outcome::Tie, Outcome::Share(0.5)] {
+            assert_eq!(unobserved(outcome), [0, 3], "{outcome:?}");
+        }
+        // As many ties as losses are no nothing.
+        let mut judged = Comparisons::new(2);
+        judged.push(0, 1, Outcome::Tie).unwrap();
+        judged.push(0, 1, Outcome::Second).unwrap();
+        judged.push(0, 1, Outcome::First).unwrap();
+        assert_eq!(judged.wins().unobserved(), [0; 0]);
+    }
+
+    #[test]
+    fn every_cell_of_a_matrix_is_where_it_was() {
+        let wins = vec![vec![0.0, 1.0, 2.0], vec![3.0, 0.0, 4.0], vec![5.0, 6.0, 0.0]];
+        let ties = vec![vec![0.0, 7.0, 8.0], vec![7.0, 0.0, 9.0], vec![8.0, 9.0, 0.0]];
+        let matrix = WinMatrix::from_rows(&wins, &ties).unwrap();
+        for i in 0..3 {
+            assert_eq!((matrix.win_row(i), matrix.tie_row(i)), (&wins[i][..], &ties[i][..]));
+            for j in 0..3 {
+                assert_eq!((matrix.wins(i, j), matrix.ties(i, j)), (wins[i][j], ties[i][j]));
+            }
+        }
+        for bad in [-1.0, f64::INFINITY] {
+            let cells = vec![vec![0.0, bad], vec![bad, 0.0]];
+            let zeros = vec![vec![0.0; 2]; 2];
+            let error = WinMatrix::from_rows(&zeros, &cells).unwrap_err().to_string();
+            assert!(error.starts_with("record 0: `ties`: expected finite and >= 0"), "{error}");
+            assert!(WinMatrix::from_rows(&cells, &zeros).is_err());
+        }
+    }
+
+    #[test]
     fn matrices_are_checked() {
         let zeros = || vec![vec![0.0; 2]; 2];
         let wins = vec![vec![0.0, 2.0], vec![1.0, 0.0]];

@@ -302,6 +302,24 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_all_is_a_win_and_one_of_nothing_a_loss() {
+        for link in LINKS {
+            for (share, outcome) in [(1.0, Outcome::First), (0.0, Outcome::Second)] {
+                for d in [0.4, -2.0] {
+                    let [all, one] = [Outcome::Share(share), outcome].map(|outcome| link.log_prob(outcome, d, 0.3));
+                    assert_eq!(all, one, "{} {share} {d}", link.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn links_say_who_they_are_and_whether_they_know_ties() {
+        assert_eq!(LINKS.map(|link| link.name()), ["bradley_terry", "thurstone", "davidson", "rao_kupper"]);
+        assert_eq!(LINKS.map(|link| link.has_ties()), [false, false, true, true]);
+    }
+
+    #[test]
     fn without_ties_both_models_of_ties_are_bradley_and_terrys() {
         for d in [-2.0, 0.0, 1.3] {
             for link in [&Davidson as &dyn Link, &RaoKupper] {
@@ -340,6 +358,8 @@ mod tests {
         for (z, expected) in known {
             assert!((log_normal_cdf(z) / expected - 1.0).abs() < 1e-12, "{z}: {}", log_normal_cdf(z));
         }
+        // Where the series begins, by a continued fraction with 60 digits: all its terms count.
+        assert!((log_normal_cdf(-37.5) + 707.668_989_317_507_2).abs() < 2e-12);
         assert!(log_normal_cdf(f64::NAN).is_nan());
         assert_eq!(log_normal_cdf(40.0), 0.0, "below 1e-300");
     }

@@ -124,6 +124,10 @@ mod tests {
         let nll = Nll::new(tensor(&[0.0; 3]), tensor(&[1.0, 2.0, 3.0])).unwrap();
         let nll = nll.with_weighted_metric("share", tensor(&[1.0, 4.0, 9.0]), tensor(&[1.0, 1.0, 0.0])).unwrap();
         assert_eq!(nll.means().mean("share"), Some(3.0)); // (1 + 2 · 4) / 3
+        let (values, weights) = nll.metric("share").unwrap();
+        assert_eq!(values.clone().try_to_vec_as::<f32>().unwrap(), [1.0, 4.0, 9.0]);
+        assert_eq!(weights.clone().try_to_vec_as::<f32>().unwrap(), [1.0, 2.0, 0.0]);
+        assert!(nll.metric("other").is_none());
         assert!(nll.with_weighted_metric("short", tensor(&[1.0; 3]), tensor(&[1.0])).is_err());
     }
 

@@ -348,6 +348,108 @@ mod tests {
     }
 
     #[test]
+    fn a_step_must_decrease_the_value_or_leave_it_within_rounding() {
+        // A slope of −1: at least 1e-4 for a step of 1.
+        let falls = |by: f64| backtrack(0.0, -1.0, |step| (-by * step, step));
+        assert_eq!(falls(1.1e-4), Some((1.0, 1.0)));
+        assert_eq!(falls(0.9e-4), None);
+        let mut asked = Vec::new();
+        let late = backtrack(5.0, -1.0, |step| {
+            asked.push(step);
+            (if step > 0.25 { 9.0 } else { 4.0 }, ())
+        });
+        assert_eq!((late, asked), (Some((0.25, ())), vec![1.0, 0.5, 0.25]));
+        // Four units of rounding of a thousand are none, twenty are an increase; of 1e-3, too.
+        for value in [1e3, 1e-3] {
+            let rises = |units: f64| backtrack(value, -1e-30, |step| (value + units * f64::EPSILON * value, step));
+            assert!(rises(4.0).is_some() && rises(20.0).is_none(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_direction_leads_downhill_or_there_is_none() {
+        let one = |gradient: f64, hessian: f64| {
+            let direction = downhill(&Quadratic {
+                value: 0.0,
+                gradient: DVector::from_element(1, gradient),
+                hessian: DMatrix::from_element(1, 1, hessian),
+            });
+            direction.map(|direction| direction[0])
+        };
+        assert_eq!(one(3.0, 4.0), Some(-0.75));
+        assert_eq!(one(0.0, 4.0), None, "nowhere is downhill");
+        // Curvature −3 with its damping, 3e-8 4^k: the first of them that is larger than 3 has k = 14.
+        let damped = one(1.0, -3.0).unwrap() * (3e-8 * 4f64.powi(14) - 3.0);
+        assert!((damped + 1.0).abs() < 1e-12, "{damped}");
+        // A step that overflows is none.
+        let long = one(1.0, 1e-310).unwrap();
+        assert!((long / -1e8 - 1.0).abs() < 1e-12, "{long}");
+        assert_eq!(one(f64::INFINITY, 1.0), None);
+    }
+
+    #[test]
+    fn a_remembered_curvature_that_misleads_is_forgotten() {
+        // After the first step nothing along the remembered direction is finite.
+        let mut calls = 0;
+        let trap = |x: &[f64], g: &mut [f64]| {
+            calls += 1;
+            g[0] = 2.0 * (x[0] - 3.0);
+            if (3..3 + HALVINGS).contains(&calls) { f64::INFINITY } else { (x[0] - 3.0).powi(2) }
+        };
+        let (x, report) = lbfgs(trap, vec![0.0], STOP);
+        assert!(report.converged && (x[0] - 3.0).abs() < 1e-9, "{report:?} at {x:?}");
+    }
+
+    #[test]
+    fn a_line_has_no_curvature_to_remember() {
+        let mut calls = 0;
+        let line = |x: &[f64], g: &mut [f64]| {
+            calls += 1;
+            g[0] = 0.5;
+            0.5 * x[0]
+        };
+        let (x, report) = lbfgs(line, vec![0.0], Stop { gradient: 1e-9, max_iterations: 3 });
+        assert_eq!((x[0], report.iterations, calls), (-1.5, 3, 4), "steepest descent throughout, at once");
+    }
+
+    #[test]
+    fn a_shallow_bowl_is_as_easy_as_a_deep_one() {
+        let bowl = |x: &[f64], g: &mut [f64]| {
+            g.copy_from_slice(&[1e-8 * (x[0] - 3.0), 4e-8 * (x[1] + 1.0)]);
+            0.5e-8 * (x[0] - 3.0).powi(2) + 2e-8 * (x[1] + 1.0).powi(2)
+        };
+        let (x, report) = lbfgs(bowl, vec![0.0, 0.0], Stop { gradient: 1e-15, max_iterations: 60 });
+        assert!(report.converged && (x[0] - 3.0).abs() < 1e-6 && (x[1] + 1.0).abs() < 1e-6, "{report:?} at {x:?}");
+    }
+
+    #[test]
+    fn directions_of_lbfgs_by_hand() {
+        let close = |got: Vec<f64>, expected: [f64; 2]| {
+            assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14), "{got:?} is not {expected:?}");
+        };
+        // Without a memory, downhill by 1 at most.
+        let none = VecDeque::new();
+        close(two_loops(&[3.0, 4.0], &none), [-0.6, -0.8]);
+        close(two_loops(&[0.3, 0.4], &none), [-0.3, -0.4]);
+        // α = −2; (0, −1) times γ = 2/5; β = −1/5; and (α − β) s.
+        let one = VecDeque::from([Pair { s: vec![1.0, 0.0], y: vec![2.0, 1.0], curvature: 2.0 }]);
+        close(two_loops(&[4.0, 3.0], &one), [-1.8, -0.4]);
+        // A curvature of 1/2 along the first axis and of 4 along the second: Newton's direction.
+        let both = VecDeque::from([
+            Pair { s: vec![3.0, 0.0], y: vec![1.5, 0.0], curvature: 4.5 },
+            Pair { s: vec![0.0, 0.5], y: vec![0.0, 2.0], curvature: 1.0 },
+        ]);
+        close(two_loops(&[2.0, 3.0], &both), [-4.0, -0.75]);
+    }
+
+    #[test]
+    fn a_slope_as_small_as_what_adam_adds_halves_its_step() {
+        let flat = |_: &[f64], g: &mut [f64]| ((g[0] = 1e-8), 0.0).1;
+        let (x, _) = adam(flat, vec![0.0], 0.1, Stop { gradient: 1e-12, max_iterations: 1 });
+        assert!((x[0] + 0.05).abs() < 1e-12, "{x:?}");
+    }
+
+    #[test]
     fn too_few_steps_are_no_convergence() {
         let stop = Stop { max_iterations: 2, ..STOP };
         let (_, report) = newton(quartic, DVector::from_element(1, 9.0), stop);

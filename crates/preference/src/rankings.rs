@@ -359,6 +359,27 @@ mod tests {
     }
 
     #[test]
+    fn a_list_says_who_is_where() {
+        let mut lists = Rankings::new(4);
+        lists.push_groups(&[vec![3], vec![0, 2]], Unlisted::Below, 0.5).unwrap();
+        let list = &lists.lists()[0];
+        assert_eq!((list.groups(), list.below(), list.weight()), (&[vec![3], vec![0, 2]][..], &[1][..], 0.5));
+        assert_eq!((lists.num_items(), lists.unobserved()), (4, vec![]));
+        // Two choices at once, each half as often.
+        let totals = lists.totals(TiedPlaces::Breslow).unwrap();
+        assert!(totals.sets.contains(&(vec![(0, 1.0), (1, 1.0), (2, 1.0)], 1.0)), "{:?}", totals.sets);
+    }
+
+    #[test]
+    fn lists_of_one_item_or_without_a_weight_compare_nobody() {
+        let mut lists = Rankings::new(3);
+        lists.push(&[1], Unlisted::Absent).unwrap();
+        lists.push_groups(&[vec![0], vec![2]], Unlisted::Absent, 0.0).unwrap();
+        assert_eq!(lists.unobserved(), [0, 1, 2]);
+        assert_eq!(lists.totals(TiedPlaces::Breslow).unwrap(), Totals { chosen: vec![0.0; 3], sets: vec![] });
+    }
+
+    #[test]
     fn selections_and_weights() {
         let mut lists = Rankings::new(3);
         lists.push(&[0, 1], Unlisted::Absent).unwrap();

@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn one_level_alone_has_its_own_interval_wherever_it_is() {
+        for level in [0.05, 0.3, 0.9] {
+            let limit = simultaneous_limit(&[level], 0.95, 20_000, 7).unwrap();
+            assert!((limit - 1.96).abs() < 0.05, "{level}: {limit}");
+        }
+    }
+
+    #[test]
+    fn crossings_by_hand() {
+        assert_eq!(crossing_rate(&[vec![0.0, 2.0, 1.0], vec![0.0, 0.0, 1.0]]), 0.25);
+        assert_eq!(crossing_rate(&[vec![3.0, 2.0, 1.0]]), 1.0);
+        assert_eq!(crossing_rate(&[vec![3.0]]), 0.0);
+    }
+
+    #[test]
     fn the_limit_of_nineteen_levels_is_that_of_exact_models() {
         let levels = super::super::quantile_reward::Levels::Interior(19).probs().unwrap();
         // The standard error of the simulated 95 % point is about 0.02.

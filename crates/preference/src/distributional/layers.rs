@@ -19,3 +19,22 @@ pub(crate) fn linear(rng: &mut impl Rng, input: usize, output: usize, bias: bool
     let bias = bias.then(|| Param::from_tensor(Tensor::from_data(uniform(rng, output, input).as_slice(), device)));
     Linear { weight: Param::from_tensor(Tensor::from_data(weight, device)), bias }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    #[test]
+    fn weights_fill_the_interval_of_their_input() {
+        let mut rng = stream(3, Purpose::Start, 0);
+        let draws = uniform(&mut rng, 400, 25);
+        let largest = draws.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+        assert_eq!(draws.len(), 400);
+        assert!(largest <= 0.2 && largest > 0.19, "{largest}");
+        let device = Device::flex();
+        let layer = linear(&mut rng, 3, 5, true, &device);
+        assert_eq!((layer.weight.val().dims(), layer.bias.unwrap().val().dims()), ([3, 5], [5]));
+        assert!(linear(&mut rng, 3, 5, false, &device).bias.is_none());
+    }
+}

@@ -258,6 +258,13 @@ mod tests {
     use crate::distributional::testing::{check_gradients, host, like, matrix, near, starts, vector};
 
     #[test]
+    fn pairs_of_grades_are_counted() {
+        let pairs =
+            |n: usize| CategoricalPairs::new(matrix(&vec![0.0; 3 * n], 3), matrix(&vec![0.0; 3 * n], 3)).unwrap();
+        assert_eq!((pairs(2).len(), pairs(2).is_empty(), pairs(2).num_grades()), (2, false, 3));
+    }
+
+    #[test]
     fn distances_by_hand_and_exchanged() {
         let means = PairScores::new(vector(&[1.0, 0.0, 2.0]), vector(&[0.0, 3.0, 1.0])).unwrap();
         let pairs = GaussianPairs::new(means, vector(&[0.6, 0.0, 0.0]), vector(&[0.8, 1.5, 0.0])).unwrap();

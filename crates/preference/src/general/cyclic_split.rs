@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn three_items_are_enough_for_a_circle() {
+        let circle = skew(3, &[(0, 1, 0.2), (1, 2, 0.2), (2, 0, 0.2)]);
+        let mut rng = crate::random::stream(1, crate::random::Purpose::Split, 0);
+        assert_eq!(circles(&circle, &[0, 1, 2], 1, &HashSet::new(), &mut rng).len(), 1);
+        assert!(circles(&circle, &[0, 1], 1, &HashSet::new(), &mut rng).is_empty());
+    }
+
+    #[test]
     fn what_is_held_out_was_never_seen() {
         let matrix = random(50, 70, 0.5);
         let split = config().split(&matrix).unwrap();

@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_of_the_leads_does_not_matter() {
+        for unit in [1e-9, 1.0, 1e9] {
+            let rows: Vec<Vec<f64>> = random(5, 1).iter().map(|row| row.iter().map(|x| unit * x).collect()).collect();
+            let found = embed_from_matrix(&rows, None).unwrap();
+            assert_eq!(found.eigenvalues.len(), 2);
+            assert!(largest_error(&rows, &found) < 1e-12 * unit);
+        }
+    }
+
+    #[test]
     fn random_matrices_come_back() {
         for (index, n) in [1, 2, 3, 6, 7, 20, 41].into_iter().enumerate() {
             let rows = random(n, index as u32);

@@ -311,6 +311,13 @@ mod tests {
     const B: [f64; 8] = [1.1, 0.2, -0.5, 0.9, 2.2, -1.3, 0.8, 0.1];
 
     #[test]
+    fn no_embeddings_have_unit_length_already() {
+        for shape in [[0, 4], [3, 0]] {
+            assert_eq!(unit_length(Tensor::<2>::zeros(shape, &Device::flex())).dims(), shape);
+        }
+    }
+
+    #[test]
     fn blocks_are_signed_areas_times_eigenvalues() {
         let lambda = rows(&[2.0, 0.5], 2);
         // Row 1: 0.3·0.2 + 1.2·1.1 = 1.38 and 0.7·0.9 + 2·0.5 = 1.63.

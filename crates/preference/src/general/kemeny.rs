@@ -89,6 +89,13 @@ mod tests {
     }
 
     #[test]
+    fn disagreement_by_hand() {
+        let matrix = PreferenceMatrix::from_rows(&[vec![0.5, 0.75], vec![0.25, 0.5]]).unwrap();
+        assert_eq!([[0, 1], [1, 0]].map(|order| disagreement(&matrix, &order).unwrap()), [0.25, 0.75]);
+        assert_eq!(disagreement(&matrix, &[1]).unwrap(), 0.0);
+    }
+
+    #[test]
     fn no_other_order_of_small_matrices_disagrees_less() {
         for index in 0..12 {
             let n = 2 + index as usize % 5;

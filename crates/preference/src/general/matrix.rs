@@ -248,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn scaling_scales_every_margin() {
+        let matrix = PreferenceMatrix::from_margins(&rows(&[&[0.0, 0.25], &[-0.25, 0.0]])).unwrap();
+        let half = PreferenceMatrix::from_margins(&rows(&[&[0.0, 0.125], &[-0.125, 0.0]])).unwrap();
+        assert_eq!(matrix.scaled(0.5), half);
+    }
+
+    #[test]
     fn all_ways_to_one_matrix() {
         let expected = PreferenceMatrix::from_rows(&rows(&[&[0.5, 0.75], &[0.25, 0.5]])).unwrap();
         let margins = PreferenceMatrix::from_margins(&rows(&[&[0.0, 0.25], &[-0.25, 0.0]])).unwrap();

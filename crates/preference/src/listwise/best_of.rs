@@ -212,6 +212,13 @@ mod tests {
     }
 
     #[test]
+    fn of_equal_candidates_the_first_is_the_best() {
+        let draw = |_| vec![("a", 0.1), ("b", 0.5), ("c", 0.5)];
+        assert_eq!(best_of_rounds(&[0.2, 0.2], LastResort::Abstain, draw).unwrap().best, Some(("b", 0.5)));
+        assert_eq!(best_of_rounds(&[0.9, 0.9], LastResort::ReturnBest, draw).unwrap().best, Some(("b", 0.5)));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_an_error() {
         let draw = |_| vec![((), 0.0)];
         let text = |result: Result<BestOf<()>>| result.unwrap_err().to_string();

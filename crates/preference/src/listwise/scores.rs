@@ -205,6 +205,9 @@ mod tests {
         let absent = lists(&[&[0.0; 4]]).with_orders(&orders, Unlisted::Absent).unwrap();
         assert_eq!(absent.present().try_to_vec_as::<bool>().unwrap(), [true, false, true, true]);
         assert_eq!(values(absent.comparisons().unwrap().count(DType::F64)), [2.0]);
+        let rows = lists(&[&[0.0; 2], &[0.0; 2], &[0.0; 2]]);
+        let rows = rows.with_orders(&[vec![vec![0]], vec![vec![1]], vec![vec![1], vec![0]]], Unlisted::Absent).unwrap();
+        assert_eq!(rows.present().try_to_vec_as::<bool>().unwrap(), [true, false, false, true, true, true]);
     }
 
     #[test]
@@ -218,6 +221,7 @@ mod tests {
         assert_eq!(text(&[good.clone(), vec![vec![2]]]), "record 1: `orders` 2 is not in 0..2");
         assert_eq!(text(&[good.clone(), vec![]]), "record 1: `orders`: expected at least one candidate, got 0");
         assert_eq!(text(&[good.clone(), vec![vec![]]]), "record 1: `orders`: expected at least one candidate, got 0");
+        assert_eq!(text(&[vec![vec![1], vec![0]], vec![vec![0, 0]]]), "record 1: item 0 twice");
         assert_eq!(text(&[good]), "`orders`: expected 2 entries, got 1");
     }
 

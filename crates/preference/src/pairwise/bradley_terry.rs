@@ -254,6 +254,12 @@ mod tests {
         let pairs = pairs(&[15.5, 0.0, -20.0, 14.9], &[0.0; 4], &[1.0; 4]);
         let nll = BradleyTerryConfig::new().init().unwrap().forward(&pairs).unwrap();
         assert_eq!(nll.means().mean("saturated_fraction"), Some(0.5));
+        // By log-odds: half of the temperature doubles them.
+        let sharp = BradleyTerryConfig::new().with_temperature(0.5).init().unwrap();
+        let pairs = self::pairs(&[7.4, 7.6, -8.0, 0.0], &[0.0; 4], &[1.0; 4]);
+        assert_eq!(sharp.forward(&pairs).unwrap().means().mean("saturated_fraction"), Some(0.5));
+        close(&values(sharp.outcomes(&pairs).unwrap().first)[3..], &[0.5f64.ln()]);
+        close(&values(sharp.outcomes(&pairs).unwrap().first)[1..2], &[-(-15.2f64).exp().ln_1p()]);
     }
 
     #[test]

@@ -226,6 +226,9 @@ mod tests {
         let error = uniform.forward(&leads(&[0.5, -1.5], &[1.0, 1.0])).unwrap_err().to_string();
         assert_eq!(error, "record 1: `scores`: expected a label of probability > 0, got -1.5");
         close(&losses(&uniform, &leads(&[-1.5, 0.5], &[0.0, 1.0])), &[0.0, -(0.75f64.ln())], 1e-15);
+        let wide = GeneralizedLinearConfig::new(LinkFunction::Uniform).with_temperature(2.0).init().unwrap();
+        let error = wide.forward(&leads(&[-3.0], &[1.0])).unwrap_err().to_string();
+        assert_eq!(error, "record 0: `scores`: expected a label of probability > 0, got -1.5");
         let unweighted = leads(&[-1.5], &[1.0]).with_weights(tensor(&[0.0], &Device::flex())).unwrap();
         uniform.forward(&unweighted).unwrap();
     }

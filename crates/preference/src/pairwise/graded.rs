@@ -269,6 +269,7 @@ mod tests {
         let expected: Vec<f64> =
             d.iter().zip(grades).map(|(d, grade)| -logps(*d, &thresholds, true)[(grade + 3) as usize]).collect();
         close(&values(nll.losses.clone()), &expected, 1e-6);
+        assert_eq!(values(nll.metric("accuracy").unwrap().0.clone()), [0.5, 1.0, 1.0, 0.0]);
         assert_eq!(nll.means().mean("accuracy"), Some((0.5 + 1.0 + 2.0) / 4.0));
     }
 

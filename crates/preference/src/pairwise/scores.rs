@@ -274,6 +274,7 @@ mod tests {
     fn margins_are_taken_off_the_lead_of_the_side_with_more_votes() {
         let pairs = pairs().with_targets(tensor([1.0, 0.25, 0.5])).unwrap().with_margins(tensor([0.5; 3])).unwrap();
         assert_eq!(values(pairs.leads()), [1.5, -0.5, 0.0]);
+        assert_eq!(values(pairs.margins().unwrap()), [0.5; 3]);
         let offset = pairs.with_offsets(tensor([0.0, 4.0, -1.0])).unwrap();
         assert_eq!(values(offset.leads()), [1.5, 3.5, -1.0]);
         assert_eq!(values(offset.without_margins().leads()), [2.0, 3.0, -1.0]);

@@ -409,6 +409,35 @@ mod tests {
     }
 
     #[test]
+    fn chances_of_the_fit_add_up_to_its_objective() {
+        let (judged, _) = judged();
+        let prompts: Vec<usize> = (0..16).map(|row| row % 7).collect();
+        for ties in [TieModel::Davidson, TieModel::RaoKupper] {
+            let config = all_effects().with_ties(ties);
+            let fit = config.fit(&judged, Some(&prompts)).unwrap();
+            assert_eq!((fit.prompt_scores.len(), fit.prompt_scores[6].len(), fit.prompt_ties.len()), (7, 5, 7));
+            let mut value = 0.0;
+            for (row, record) in judged.records().iter().enumerate() {
+                let (judge, prompt) = (Some(judged.judges().unwrap()[row]), Some(prompts[row]));
+                value -= fit.log_prob(record.first, record.second, record.outcome, judge, prompt).unwrap();
+            }
+            let half = |penalty: f64, effects: &[f64]| 0.5 * penalty * effects.iter().map(|x| x * x).sum::<f64>();
+            value += half(0.1, &fit.scores) + half(1.5, &fit.tie_offsets) + half(0.7, &fit.log_discriminations);
+            value += half(1.2, &fit.positions) + half(5.0, &fit.prompt_scores.concat()) + half(2.0, &fit.prompt_ties);
+            assert!((value - fit.report.objective).abs() < 1e-10, "{value} is not {:?}", fit.report);
+        }
+    }
+
+    #[test]
+    fn a_judge_whose_judgements_weigh_nothing_was_not_there() {
+        let mut judged = five();
+        judged.push_weighted(0, 1, Outcome::First, 0.0).unwrap();
+        let judged = judged.with_judges((0..17).map(|row| if row == 16 { 2 } else { row % 2 }).collect()).unwrap();
+        let fit = all_effects().fit(&judged, Some(&[0; 17])).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|judge| fit.knows_judge(judge)), [true, true, false, false]);
+    }
+
+    #[test]
     fn without_an_effect_it_is_the_fit_by_newtons_method() {
         for model in [TieModel::Davidson, TieModel::RaoKupper] {
             let newton = NewtonConfig::new().with_prior(0.1).fit_link(&five().wins(), model.link()).unwrap();

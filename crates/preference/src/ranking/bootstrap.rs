@@ -409,6 +409,49 @@ mod tests {
     }
 
     #[test]
+    fn the_records_of_a_judge_keep_their_weights() {
+        let mut judged = Comparisons::new(2);
+        judged.push_win(0, 1, 3.0).unwrap();
+        judged.push_win(1, 0, 1.0).unwrap();
+        let judged = judged.with_judges(vec![4, 4]).unwrap();
+        let config = BootstrapConfig::new().with_replicates(3).with_unit(Unit::Judges);
+        for scores in config.run(&judged, newman, |_| {}).unwrap().scores() {
+            assert!((scores[0] - scores[1] - 3f64.ln()).abs() < 1e-8, "the only judge is drawn every time");
+        }
+    }
+
+    #[test]
+    fn as_many_refits_may_fail_as_is_said() {
+        let judged = table();
+        let run = |max_failures| {
+            let calls = AtomicUsize::new(0);
+            let every_other = |table: &WinMatrix| match calls.fetch_add(1, Ordering::Relaxed) % 2 {
+                0 => Err(Error::Separable { name: "test" }),
+                _ => newman(table),
+            };
+            BootstrapConfig::new().with_replicates(4).with_max_failures(max_failures).run(&judged, every_other, |_| {})
+        };
+        assert_eq!(run(0.5).unwrap().failed(), 2);
+        assert!(matches!(run(0.49), Err(Error::FailedRefits { failed: 2, replicates: 4 })));
+    }
+
+    #[test]
+    fn standard_errors_by_hand() {
+        let of = |scores: Vec<Vec<f64>>| Bootstrap { scores, failed: 0 }.standard_errors();
+        assert_eq!(of(vec![vec![1.0, 2.0], vec![3.0, 8.0], vec![5.0, 2.0]]), [2.0, 12f64.sqrt()]);
+        assert_eq!(of(vec![vec![1.0, 2.0]]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_count_too_large_to_be_drawn_is_an_error() {
+        let mut judged = Comparisons::new(2);
+        judged.push_win(0, 1, f64::from(u32::MAX)).unwrap();
+        let config = BootstrapConfig::new().with_replicates(1).with_unit(Unit::Counts);
+        let error = config.run(&judged, newman, |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Record { row: 0, name: "weight", .. }), "{error}");
+    }
+
+    #[test]
     fn records_of_a_kind_are_drawn_together() {
         let mut judged = Comparisons::new(3);
         let (x, d, half) = (crate::Outcome::First, crate::Outcome::Tie, crate::Outcome::Share(0.5));

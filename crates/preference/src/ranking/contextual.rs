@@ -369,6 +369,58 @@ mod tests {
     }
 
     #[test]
+    fn relative_differences_by_hand() {
+        assert_eq!(relative_difference(3.0, 1.0), 0.4);
+        assert_eq!(relative_difference(1.0, 3.0), -0.4);
+        assert_eq!(relative_difference(0.0, 0.0), 0.0);
+    }
+
+    /// Equal items; the side with the positive covariate wins three times of four.
+    fn three_to_one(weight: f64, size: f64) -> (Comparisons, Vec<Vec<f64>>) {
+        let (mut judged, mut features) = (Comparisons::new(2), Vec::new());
+        for row in 0..8 {
+            let sign = if row % 2 == 0 { 1.0 } else { -1.0 };
+            let wins = (row / 2 % 4 != 0) == (sign > 0.0);
+            let outcome = if wins { Outcome::First } else { Outcome::Second };
+            judged.push_weighted(0, 1, outcome, weight).unwrap();
+            features.push(vec![size * sign]);
+        }
+        (judged, features)
+    }
+
+    #[test]
+    fn neither_the_weights_nor_the_unit_of_a_covariate_decide_whether_there_is_a_fit() {
+        let config = ContextualConfig::new().with_ridge(0.0).with_standardize(false);
+        for (weight, size) in [(1.0, 1.0), (1e-12, 1.0), (1e6, 1.0), (1.0, 0.01), (1e3, 20.0)] {
+            let (judged, features) = three_to_one(weight, size);
+            let fit = config.fit(&judged, &features).unwrap();
+            assert!(fit.report.converged, "{weight} {size}: {:?}", fit.report);
+            assert!((fit.coefficients[0] * size - 3f64.ln()).abs() < 1e-7, "{weight} {size}: {:?}", fit.coefficients);
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_observation_or_as_many_as_its_weight_says() {
+        let (judged, features) = three_to_one(4.0, 1.0);
+        let fit = ContextualConfig::new().with_ridge(0.0).fit(&judged, &features).unwrap();
+        let errors = |spread| fit.covariance(spread).unwrap().1;
+        close(&errors(Spread::Counts), &errors(Spread::Fisher), 1e-7);
+        close(&errors(Spread::Records), &[2.0 * errors(Spread::Fisher)[0]], 1e-7);
+    }
+
+    #[test]
+    fn intervals_of_coefficients_reach_as_far_as_their_errors_say() {
+        let (judged, features) = three_to_one(1.0, 1.0);
+        let fit = ContextualConfig::new().with_ridge(0.0).fit(&judged, &features).unwrap();
+        let (_, errors) = fit.covariance(Spread::Fisher).unwrap();
+        // Eight judgements of information 3/16 each.
+        close(&errors, &[1.5f64.recip().sqrt()], 1e-7);
+        let interval = fit.coefficient_intervals(Spread::Fisher, 0.95).unwrap()[0];
+        let reach = 1.959_963_984_540_054 * errors[0];
+        close(&[interval.low, interval.high], &[fit.coefficients[0] - reach, fit.coefficients[0] + reach], 1e-9);
+    }
+
+    #[test]
     fn the_objective_has_the_derivatives_that_newton_uses() {
         for prior in [0.0, 0.7] {
             let config = ContextualConfig::new().with_prior(prior).with_ridge(0.3);

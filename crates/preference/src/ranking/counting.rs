@@ -105,6 +105,15 @@ mod tests {
     }
 
     #[test]
+    fn opponents_that_were_never_met_do_not_count() {
+        let mut judged = crate::Comparisons::new(4);
+        judged.push_win(0, 1, 3.0).unwrap();
+        judged.push_win(1, 0, 1.0).unwrap();
+        judged.push_win(2, 0, 9.0).unwrap();
+        assert_eq!(average_win_rates(&judged.wins()), [Some(0.375), Some(0.25), Some(1.0), None]);
+    }
+
+    #[test]
     fn scores_over_all_others_add_up_to_the_number_of_pairs() {
         let matrix = five().wins();
         for scores in [borda(&matrix), copeland(&matrix)] {

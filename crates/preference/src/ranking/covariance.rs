@@ -315,6 +315,31 @@ mod tests {
     }
 
     #[test]
+    fn a_tie_is_half_a_win_each_way_under_a_link_without_ties() {
+        let mut shares = Comparisons::new(5);
+        for record in five().records() {
+            let outcome = Outcome::Share(record.outcome.share());
+            shares.push_weighted(record.first, record.second, outcome, record.weight).unwrap();
+        }
+        let ranking = NewtonConfig::new().fit(&five()).unwrap();
+        for spread in [Spread::Fisher, Spread::Records] {
+            let config = CovarianceConfig::new().with_spread(spread);
+            let [ties, halves] =
+                [five(), shares.clone()].map(|judged| config.of(&judged, &ranking, &Logit).unwrap().standard_errors());
+            close(&ties, &halves, 1e-12);
+        }
+    }
+
+    #[test]
+    fn ranks_that_intervals_allow_by_hand() {
+        let of = |(low, high)| Interval { low, high };
+        let rank = |ends: &[(f64, f64)]| rank_intervals(&ends.iter().copied().map(of).collect::<Vec<_>>());
+        assert_eq!(rank(&[(0.0, 1.0), (0.5, 2.0), (3.0, 4.0), (-1.0, -0.5)]), [(2, 3), (2, 3), (1, 1), (4, 4)]);
+        // Touching intervals allow either order.
+        assert_eq!(rank(&[(0.0, 1.0), (1.0, 2.0)]), [(1, 2), (1, 2)]);
+    }
+
+    #[test]
     fn standard_errors_of_four_items_as_published() {
         close(&errors(CovarianceConfig::new()), &[0.54806966, 0.48178052, 0.52040123, 0.62134262], 1e-7);
         let sandwich = errors(CovarianceConfig::new().with_spread(Spread::Records));

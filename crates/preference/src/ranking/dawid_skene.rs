@@ -192,6 +192,29 @@ mod tests {
     }
 
     #[test]
+    fn a_class_that_never_occurs_leaves_its_confusions_even_without_smoothing() {
+        let answers = [answer(0, 0, 0), answer(0, 1, 0), answer(1, 0, 1), answer(1, 1, 1)];
+        let fit = DawidSkeneConfig::new(3).with_smoothing(0.0).with_max_iterations(1).fit(&answers).unwrap();
+        let third = 1.0 / 3.0;
+        assert_eq!(fit.confusions[0], Some(vec![vec![1.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![third; 3]]));
+        assert_eq!(fit.prior, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn it_ends_with_the_first_round_that_gains_less_than_the_tolerated_share() {
+        let mut rng = stream(2, Purpose::World, 0);
+        let answers: Vec<Answer> =
+            (0..200).map(|at| answer(at / 5, at % 5, usize::from(rng.random_bool(0.6)) * (at / 5 % 2))).collect();
+        for tolerance in [1e-2, 1e-4, 1e-6] {
+            let fit = DawidSkeneConfig::new(2).with_tolerance(tolerance).fit(&answers).unwrap();
+            let shares: Vec<f64> = fit.trace.windows(2).map(|pair| ((pair[1] - pair[0]) / pair[1]).abs()).collect();
+            let (last, before) = shares.split_last().unwrap();
+            assert!(fit.report.converged && *last <= tolerance, "{shares:?}");
+            assert!(before.iter().all(|share| *share > tolerance), "{shares:?}");
+        }
+    }
+
+    #[test]
     fn a_round_by_hand() {
         // Two questions: judges say 0, 0 and 1, 0. Votes: (1, 0) and (½, ½).
         let answers = [answer(0, 0, 0), answer(0, 1, 0), answer(1, 0, 1), answer(1, 1, 0)];

@@ -234,6 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn volatilities_are_roots_of_the_authors_equation() {
+        let config = Glicko2Config::new();
+        for (surprise, precision) in [(0.1, 0.5), (-3.0, 2.0), (4.0, 0.7), (8.0, 1.0), (0.0, 1.5)] {
+            for (old, deviation) in [(0.06f64, 1.1513), (0.3, 0.4), (0.06, 2.0)] {
+                let new = config.volatility(old, deviation, &Evidence { precision, surprise });
+                let v = 1.0 / precision;
+                let step = (v * surprise) * (v * surprise);
+                let f = |x: f64| {
+                    let all = deviation * deviation + v + x.exp();
+                    x.exp() * (step - all) / (2.0 * all * all) - (x - 2.0 * old.ln()) / (config.tau * config.tau)
+                };
+                let root = 2.0 * new.ln();
+                assert!(f(root - 1e-5) > 0.0 && f(root + 1e-5) < 0.0, "{surprise} {precision} {old}: {new}");
+            }
+        }
+    }
+
+    #[test]
     fn the_authors_examples() {
         let (players, games) = example();
         let after = GlickoConfig::new().update(&players, &games).unwrap();
@@ -328,6 +346,10 @@ mod tests {
         ] {
             assert!(zero.is_err());
         }
+        let with = |player: GlickoRating| [player, players[1], players[2], players[3]];
+        let error = |player| GlickoConfig::new().update(&with(player), &games).unwrap_err();
+        starts(error(GlickoRating { deviation: 0.0, ..players[0] }), "`deviation`");
+        starts(error(GlickoRating { volatility: 0.0, ..players[0] }), "`volatility`");
         let lost = [GlickoRating { rating: f64::NAN, ..players[0] }, players[1], players[2], players[3]];
         starts(Glicko2Config::new().update(&lost, &games).unwrap_err(), "`rating`");
         assert!(matches!(

@@ -209,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn rates_between_all_are_in_units_of_a_win_between_equals() {
+        // Strengths start as 1, so that 3 wins are a rate of 3/2, and 1 of 1/2.
+        let mut judged = Comparisons::new(2);
+        judged.push_win(0, 1, 3.0).unwrap();
+        judged.push_win(1, 0, 1.0).unwrap();
+        let once = LsrConfig::new().with_alpha(0.5).fit_once(&judged.wins()).unwrap();
+        close(&[once.scores[0] - once.scores[1]], &[2f64.ln()], 1e-14);
+        // The fixed point: (½ + 3/2) / (½ + ½) again, since the strengths keep their mean of 1.
+        let fit = LsrConfig::new().with_alpha(0.5).with_tolerance(1e-13).fit(&judged).unwrap();
+        close(&[fit.scores[0] - fit.scores[1]], &[2f64.ln()], 1e-12);
+    }
+
+    #[test]
     fn a_list_counts_as_often_as_its_weight_says() {
         let mut lists = Rankings::new(3);
         lists.push_groups(&[vec![0], vec![1], vec![2]], Unlisted::Absent, 2.0).unwrap();
@@ -217,6 +230,8 @@ mod tests {
         let fit = LsrConfig::new().with_tolerance(1e-12).fit_rankings(&lists).unwrap();
         close(&fit.scores, &PlackettLuceConfig::new().fit(&lists).unwrap().scores, 1e-9);
         assert!(fit.report.converged && fit.report.gradient_norm < 1e-9, "{:?}", fit.report);
+        assert_eq!(fit.report.objective, -fit.log_likelihood);
+        assert!((fit.log_likelihood - PlackettLuceConfig::new().fit(&lists).unwrap().log_likelihood).abs() < 1e-9);
     }
 
     #[test]

@@ -258,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_of_the_weights_does_not_decide_when_it_has_converged() {
+        for unit in [1e-9, 1e9] {
+            let mut judged = Comparisons::new(4);
+            for record in four().records() {
+                judged.push_weighted(record.first, record.second, record.outcome, unit).unwrap();
+            }
+            let fit = NewtonConfig::new().fit(&judged).unwrap();
+            assert!(fit.report.converged, "{unit}: {:?}", fit.report);
+            close(&fit.scores, &[-0.44654524, 0.04240257, -0.41580307, 0.81994573], 1e-8);
+        }
+    }
+
+    #[test]
     fn five_items_with_ties_as_published() {
         let half = NewtonConfig::new().fit(&five()).unwrap();
         close(&half.scores, &[-1.14427812, -0.19582105, -0.19175015, 0.74758452, 0.78426479], 1e-8);

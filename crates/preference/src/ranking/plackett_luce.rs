@@ -257,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_of_the_weights_does_not_decide_when_it_has_converged() {
+        for unit in [1e-9, 1e9] {
+            let fit = PlackettLuceConfig::new().fit(&lists().reweighted(&[unit; 6]).unwrap()).unwrap();
+            assert!(fit.report.converged, "{unit}: {:?}", fit.report);
+            close(&fit.scores, &[0.1417887, 0.2696498, -0.2708318, -0.1406067], 1e-7);
+        }
+    }
+
+    #[test]
     fn chances_of_a_ranking_as_published() {
         let scores = [0.3, -0.2, 1.0, 0.1];
         let mut lists = Rankings::new(4);

@@ -120,6 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn every_pair_of_a_table_has_a_total_of_its_own() {
+        let mut judged = Comparisons::new(4);
+        for (at, (first, second)) in [(0, 1), (0, 2), (3, 0), (1, 2), (3, 1), (2, 3)].into_iter().enumerate() {
+            judged.push_win(first, second, at as f64).unwrap();
+        }
+        // The first pair has no weight, and the five others share 15.
+        let weights: Vec<f64> = equal_pairs(&judged).unwrap().records().iter().map(|record| record.weight).collect();
+        assert_eq!(weights, [0.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
+    }
+
+    #[test]
     fn one_source_is_itself_and_ties_are_counted_once() {
         let one = composite(&[(&four().wins(), 1.0)]).unwrap();
         let fit = |table: &WinMatrix| NewtonConfig::new().fit_link(table, &crate::link::Logit).unwrap().scores;

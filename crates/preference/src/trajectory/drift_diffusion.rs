@@ -262,6 +262,24 @@ mod tests {
     };
 
     #[test]
+    fn a_small_drift_takes_nearly_as_long_as_none() {
+        let model = DriftDiffusion::new(2.0).unwrap();
+        assert_eq!(model.barrier(), 2.0);
+        // tanh(x) / x = 1 − x²/3, at x = 9e-5.
+        let missing = 1.0 - model.expected_time(4.5e-5) / 4.0;
+        assert!((missing / (9e-5 * 9e-5) - 1.0 / 3.0).abs() < 1e-6, "{missing}");
+    }
+
+    #[test]
+    fn the_error_of_the_times_is_in_units_of_time() {
+        let model = DriftDiffusionLossConfig::new().with_barrier(2.0).init().unwrap();
+        let nll = model.forward(&pairs(&[0.5, 0.0, 4e-5], &[0.0; 3]), tensor(&[3.0, 5.0, 4.0])).unwrap();
+        let (errors, _) = nll.metric("mean_time_error").unwrap();
+        // Expected: B² tanh(x) / x with x = B v: 1, 0 and 8e-5, where it is 4 (1 − x²/3).
+        close(&values(errors.clone()), &[3.0 - 4.0 * 1f64.tanh(), 1.0, 4.0 * 64e-10 / 3.0], 1e-12);
+    }
+
+    #[test]
     fn closed_forms_as_in_the_reference_figures() {
         let model = DriftDiffusion::new(1.0).unwrap();
         let got = [model.chance(0.5), model.expected_time(0.5), model.expected_choice(0.5)];
@@ -275,6 +293,15 @@ mod tests {
         }
         assert_eq!(DriftDiffusion::new(3.0).unwrap().expected_time(0.0), 9.0);
         assert_eq!(model.barrier(), 1.0);
+    }
+
+    #[test]
+    fn the_terms_that_are_taken_are_enough() {
+        for at in 0..64 {
+            let u = 0.01 * 1.13f64.powi(at);
+            let exact = if u < 0.6 { small_times(u, 60) } else { large_times(u, 61) };
+            close(&log_first_passage(u), &exact, 1e-7 * (1.0 + exact[1].abs()));
+        }
     }
 
     #[test]
