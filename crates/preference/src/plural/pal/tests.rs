@@ -164,7 +164,7 @@ fn the_tensor_face_has_the_scores_of_the_host() {
             close(&scores, &pal.user(user).unwrap().scores()[0], 1e-10);
         }
         for k in 0..2 {
-            let users = prototypes.clone().slice([k..k + 1]).repeat_dim(0, 5);
+            let users = prototypes.clone().narrow(0, k, 1).repeat_dim(0, 5);
             let scores = values(pal_scores(points.clone(), users, kind).unwrap() * scale);
             close(&scores, &pal.prototype_scores(k).unwrap(), 1e-10);
         }
