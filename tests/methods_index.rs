@@ -211,12 +211,13 @@ fn document() -> String {
     out
 }
 
-const MODELS: [(&str, &str); 12] = [
+const MODELS: [(&str, &str); 13] = [
     ("pairwise", "Judged pairs, given scores"),
     ("listwise", "Ranked lists and choices, given scores"),
     ("ranking", "The items of a table, from who beat whom"),
     ("plural", "Many choosers"),
     ("general", "Preferences that may go in circles, and social choice"),
+    ("multi_objective", "Rewards of several attributes or features"),
     ("distributional", "Distributions of ratings and scores, and their risk"),
     ("robust", "Labels that may be wrong"),
     ("trajectory", "Segments of behavior, and response times"),
