@@ -1,7 +1,10 @@
 //! Nothing that a user can supply panics: every fit on the host, on hostile tables and features, either fails with an error
 //! or gives finite numbers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use accordant_preference::{
     Comparisons, Outcome, Rankings, Result, WinMatrix,
@@ -17,11 +20,22 @@ use accordant_preference::{
         discounting::{Discount, fit_discount},
         exchange::LogUtility,
     },
+    multi_objective::{
+        Differences, DomainRewardConfig, LinearRewardConfig, attribute_regression::RidgeHeadConfig,
+        compositional::CompositionalConfig, constraints::tilt_to, routing::RoutingConfig, verbosity::VerbosityConfig,
+    },
     optimize::Solver,
     plural::{
-        Items, LogisticConfig, LoreConfig, MixtureConfig, PalConfig, Plural, RewardFeaturesConfig, UserPairs,
-        em::EmConfig, ideal_point::IdealPointConfig, pal::PalForm, private::PrivateTablesConfig,
+        DrmConfig, Items, LogisticConfig, LoreConfig, MicroConfig, MixtureConfig, PalConfig, Plural,
+        RandomEffectsConfig, RewardFeaturesConfig, UserPairs,
+        em::EmConfig,
+        hedge::reweighted,
+        ideal_point::IdealPointConfig,
+        learning_classes::{LearningClassesConfig, Trial},
+        pal::PalForm,
+        private::PrivateTablesConfig,
         ranking_mixture::RankingMixtureConfig,
+        welfare::Welfare,
     },
     ranking::{
         AnnotatorConfig, BootstrapConfig, ContextualConfig, CovarianceConfig, CrowdBtConfig, EloConfig, LsrConfig,
@@ -37,33 +51,45 @@ use accordant_preference::{
         linear::{FeaturePairs, LinearPreferencesConfig},
         response_times::{Estimator, ResponseTimesConfig, TimedChoices},
     },
-    uncertainty::{active_edges::ActiveEdgesConfig, bal_pm::BalPmConfig, laplace::Laplace},
+    uncertainty::{
+        active_edges::ActiveEdgesConfig,
+        bal_pm::BalPmConfig,
+        ensemble::{Scale, standardized},
+        laplace::Laplace,
+    },
 };
 
-/// What went wrong, of everything that was tried.
+/// What went wrong, of everything that was tried, and which fits gave numbers at least once.
 #[derive(Default)]
-struct Faults(Vec<String>);
+struct Faults {
+    faults: Vec<String>,
+    gives: BTreeMap<String, bool>,
+}
 
 impl Faults {
     /// Runs one fit; its numbers are to be finite.
     fn check(&mut self, name: &str, table: &str, fit: impl FnOnce() -> Result<Vec<f64>>) {
+        let gives = self.gives.entry(name.to_owned()).or_default();
         match catch_unwind(AssertUnwindSafe(fit)) {
-            Err(_) => self.0.push(format!("{name} panics on {table}")),
-            Ok(Err(error)) if error.to_string().is_empty() => self.0.push(format!("{name} says nothing on {table}")),
-            Ok(Err(_)) => {}
-            Ok(Ok(numbers)) => {
-                if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
-                    self.0.push(format!("{name} gives {bad} on {table}"));
-                }
+            Err(_) => self.faults.push(format!("{name} panics on {table}")),
+            Ok(Err(error)) if error.to_string().is_empty() => {
+                self.faults.push(format!("{name} says nothing on {table}"))
             }
+            Ok(Err(_)) => {}
+            Ok(Ok(numbers)) => match numbers.iter().find(|number| !number.is_finite()) {
+                Some(bad) => self.faults.push(format!("{name} gives {bad} on {table}")),
+                None => *gives = true,
+            },
         }
     }
 
     /// # Panics
-    /// When there is a fault.
+    /// When there is a fault, or a fit that nothing was good enough for: it was not tried at all.
     #[track_caller]
-    fn none(self) {
-        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    fn none(mut self) {
+        let never = self.gives.iter().filter(|(_, gives)| !**gives);
+        self.faults.extend(never.map(|(name, _)| format!("{name} fails on everything")));
+        assert!(self.faults.is_empty(), "{}", self.faults.join("\n"));
     }
 }
 
@@ -136,9 +162,10 @@ fn every_fit_of_a_table_ends_with_an_error_or_with_finite_numbers() {
             }
             let contextual = ContextualConfig::new().with_prior(prior);
             for feature in [0.0, 1.0, 1e-200, 1e150, 1e308] {
-                let features: Vec<_> = (0..judged.len()).map(|row| vec![feature, row as f64 - 1.0]).collect();
-                let name = format!("contextual scores with a feature of {feature:e} and prior {prior}");
-                faults.check(&name, table, || {
+                let features: Vec<_> =
+                    (0..judged.len()).map(|row| vec![feature * row as f64, 1.0 - (row * row) as f64]).collect();
+                let (name, table) = (format!("contextual scores, prior {prior}"), format!("{table}, {feature:e}"));
+                faults.check(&name, &table, || {
                     let fit = contextual.fit(judged, &features)?;
                     Ok([fit.scores, fit.coefficients].concat())
                 });
@@ -172,7 +199,9 @@ fn every_fit_of_a_table_ends_with_an_error_or_with_finite_numbers() {
         faults.check("the gap to Bradley-Terry", table, || Ok(vec![bradley_terry_gap(&matrix, &NewtonConfig::new())?]));
         faults.check("the bootstrap", table, || {
             let config = BootstrapConfig::new().with_replicates(5);
-            Ok(config.run(judged, |sample| NewtonConfig::new().fit_link(sample, &Davidson), |_| {})?.standard_errors())
+            Ok(config
+                .run(judged, |sample| NewtonConfig::new().with_prior(1.0).fit_link(sample, &Davidson), |_| {})?
+                .standard_errors())
         });
         social_choice(&mut faults, table, || PreferenceMatrix::from_wins(&matrix));
     }
@@ -311,6 +340,19 @@ fn every_fit_of_users_ends_with_an_error_or_with_finite_numbers() {
                 model.most_telling_pair(judged, &[(0, 1)])?;
                 Ok([foretold(&model)?, by_newton].concat())
             });
+            let effects = RandomEffectsConfig::new().with_max_iterations(5);
+            faults.check("random effects", &table, || foretold(&effects.fit(&items()?, &users()?)?));
+            faults.check("decomposed rewards", &table, || {
+                let model = DrmConfig::new().fit(&items()?, &users()?)?;
+                Ok([foretold(&model)?, model.weigh(judged)?.weights].concat())
+            });
+            faults.check("MiCRo", &table, || {
+                let contexts: Vec<_> = (0..judged.len()).map(|row| vec![size, row as f64]).collect();
+                let config = MicroConfig::new(2).with_solver(solver).with_restarts(1);
+                let fit = config.fit(&items()?, judged, &contexts)?;
+                let weights = fit.router.weights(&[size, 0.0])?;
+                Ok([fit.heads.concat(), weights, fit.adapt(&[0.0, 1.0], judged, 1.0)?.weights().to_vec()].concat())
+            });
             let points = IdealPointConfig::new(2).with_solver(solver).with_restarts(1);
             faults.check("ideal points", &table, || foretold(&points.fit(&items()?, &users()?)?));
         }
@@ -395,17 +437,74 @@ fn every_risk_of_any_distribution_is_finite_or_refused() {
                     Risk::WorstCase,
                 ] {
                     let table = format!("values of {size:e}, weights {weights:?}");
-                    faults.check(&format!("{risk:?}"), &table, || {
-                        Ok(vec![Atoms::new(&[-size, 0.5, size], &weights)?.risk(&risk)?])
-                    });
+                    let kind = format!("{risk:?}");
+                    let kind = kind.split('(').next().unwrap_or(&kind);
+                    let table = format!("{table}, {risk:?}");
+                    faults.check(kind, &table, || Ok(vec![Atoms::new(&[-size, 0.5, size], &weights)?.risk(&risk)?]));
                     let unbounded = matches!(risk, Risk::WorstCase | Risk::ValueAtRisk(1.0));
-                    faults.check(&format!("{risk:?} of a Gaussian"), &table, || {
+                    faults.check(&format!("{kind} of a Gaussian"), &table, || {
                         let measure = Gaussian { mean: size, spread: size }.risk(&risk)?;
                         Ok(if unbounded { Vec::new() } else { vec![measure] })
                     });
                 }
             }
         }
+    }
+    faults.none();
+}
+
+#[test]
+fn every_reward_of_features_ends_with_an_error_or_with_finite_numbers() {
+    let mut faults = Faults::default();
+    for size in [0.0, 1e-300, 1.0, 1e60, 1e150, 1e308] {
+        let table = format!("features of {size:e}");
+        let rows = vec![vec![size, 1.0], vec![-size, 0.0], vec![1.0, size], vec![0.0, -size]];
+        for weight in [0.0, 1e-300, 1.0, 1e100] {
+            let mut pairs = Differences::new(2);
+            let sides = || rows.iter().zip(rows.iter().rev());
+            if sides().any(|(first, second)| pairs.push_sides(first, second, 1.0, weight).is_err()) {
+                continue;
+            }
+            let table = format!("{table}, weights {weight:e}");
+            faults.check("a linear reward", &table, || Ok(LinearRewardConfig::new().fit(&pairs)?.coefficients));
+            faults.check("rewards of domains", &table, || {
+                let fit = DomainRewardConfig::new().fit(&pairs, &[0, 1, 0, 1], 2)?;
+                Ok([fit.coefficients(0)?, fit.coefficients(1)?].concat())
+            });
+        }
+        faults.check("a compositional reward", &table, || {
+            let model = CompositionalConfig::new()
+                .with_folds(2)
+                .fit(&rows, &[rows[1].clone(), rows[2].clone(), rows[3].clone(), rows[0].clone()])?;
+            Ok(vec![model.score(&[1.0, 0.5])?])
+        });
+        faults.check("heads of attributes", &table, || {
+            let ratings: Vec<_> =
+                rows.iter().map(|row| vec![Some(row[0]), (row[1] != 0.0).then_some(row[1])]).collect();
+            RidgeHeadConfig::new().fit(&rows, &ratings)?.predict(&[1.0, 0.5])
+        });
+        faults.check("penalties of verbosity", &table, || VerbosityConfig::new(0).fit(&rows)?.adjust(&[1.0, size]));
+        faults.check("a tilt", &table, || Ok(tilt_to(&rows, &[0.3, size / 8.0])?.multipliers));
+        faults.check("routing", &table, || {
+            RoutingConfig::new().fit(&rows, &[size, 0.0, 1.0, -size])?.quality(&[1.0, 2.0]).map(|quality| vec![quality])
+        });
+        faults.check("welfare", &table, || {
+            let shares = [0.5, 0.5];
+            let kinds = [Welfare::Utilitarian, Welfare::Egalitarian, Welfare::Nash, Welfare::SoftMin(0.1)];
+            kinds.iter().map(|kind| kind.of(&[size, 1.0], &shares)).collect()
+        });
+        faults.check("heads, weighed again", &table, || reweighted(&[0.5, 0.5], &[size, 0.0], 1.0));
+        faults.check("an ensemble", &table, || {
+            let members = standardized(&rows, &rows)?;
+            Ok([members.concat(), vec![Scale::of(&[size, -size])?.spread]].concat())
+        });
+        faults.check("learning classes", &table, || {
+            let trial = |chosen, reward| Trial { features: vec![vec![size], vec![-size]], chosen, reward };
+            let people = [vec![trial(0, size), trial(1, -size)], vec![trial(1, 1.0), trial(1, size)]];
+            let em = EmConfig::new(2).with_restarts(1).with_max_iterations(5);
+            let fit = LearningClassesConfig::new(em).fit(&people)?;
+            Ok(fit.classes.iter().flat_map(|class| [class.rate, class.sensitivity, class.tastes[0]]).collect())
+        });
     }
     faults.none();
 }

@@ -48,7 +48,8 @@ impl RandomEffectsConfig {
     /// Fits the common taste, the covariance and everybody's own taste. Users without a pair have the common one.
     ///
     /// # Errors
-    /// A domain error naming a field, [`Error::Length`] naming `items`, [`Error::Empty`] without a pair.
+    /// A domain error naming a field, [`Error::Length`] naming `items`, [`Error::Empty`] without a pair;
+    /// [`Error::NotFinite`] when squares of features overflow.
     ///
     /// # Example
     /// ```
@@ -162,7 +163,8 @@ impl Population {
         let problem = Logistic { items: &self.items, terms: judged, mean: &zeros, base: &self.scores, prior: 1.0 };
         let Linear { coefficients, .. } = LogisticConfig::new().fit_problem(&problem, |_| 1.0, start)?;
         let here = problem.evaluate(&coefficients, &|_| 1.0);
-        let factor = Cholesky::new(here.hessian).expect("the identity and squares");
+        // The identity and squares, unless squares overflow.
+        let factor = Cholesky::new(here.hessian).ok_or(Error::NotFinite { name: "curvature" })?;
         let log_evidence = -here.value - log_determinant(&factor.l());
         Ok(Posterior { mean: DVector::from_vec(coefficients), covariance: factor.inverse(), log_evidence })
     }
