@@ -232,7 +232,8 @@ fn report(outcomes: &[Vec<Outcome>], seeds: u64, short: bool) -> Vec<String> {
 }
 
 fn largest(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
+    // What is not a number is as bad as can be.
+    values.iter().fold(0.0, |largest, value| if value.is_nan() { f64::INFINITY } else { largest.max(*value) })
 }
 
 fn spread(values: &[f64]) -> String {

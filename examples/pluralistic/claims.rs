@@ -36,10 +36,13 @@ pub fn misses(by_item: &[Row], at_random: &[Row]) -> Vec<String> {
 /// What holds of one fold and of the seeded world, too.
 pub fn everywhere(by_item: &[Row], at_random: &[Row]) -> Vec<String> {
     let mut misses = Vec::new();
-    let seen = best(by_item, 0, Kind::is_plural);
-    need(&mut misses, seen.lower > 0.0, || {
-        format!("split by item: no plural model is established above one taste: {:+.2} at best", seen.value)
-    });
+    // Named before, since the best of several on the test pairs is above one taste by luck, too.
+    for row in by_item.iter().filter(|row| row.kind == Kind::Lore) {
+        let lead = row.differences[0];
+        need(&mut misses, lead.lower > 0.0, || {
+            format!("split by item: {} is not established above one taste: {:+.2}", row.name, lead.value)
+        });
+    }
     let table = best(by_item, 0, |kind| kind == Kind::Private).value;
     need(&mut misses, table.abs() < 0.5, || format!("split by item: the private table gains {table:+.2}"));
     let table = best(at_random, 0, |kind| kind == Kind::Private).value;

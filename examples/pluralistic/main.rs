@@ -4,7 +4,8 @@
 //! (mixture), between a few (LoRe, PAL), around a common one (reward features, ideal points, random effects) foretell
 //! held-out pairs: of users whom they know, and of new ones who gave 5, 10 and 20 pairs. Expect two to four points over one
 //! taste where the held-out pairs are of other items than the known ones. Split at random, the pairs of one user answer each
-//! other by transitivity: there a table of one's own that shares nothing wins by twenty points, so it is in both tables.
+//! other by transitivity: there a table of one's own that shares nothing wins by twenty points, so it is in both tables; that
+//! models lead the best of these tables even at 5 pairs is reported, not claimed.
 //! Without the data a seeded world of such ratings takes their place. The run fails below the bars. Takes under four minutes
 //! of one core in the dev profile, `--short` (one fold, fewer models, bars that allow for it) four seconds.
 //!
@@ -76,7 +77,11 @@ fn main() -> Result<()> {
     let pair = by_pair(&pairs, 20, 40, args.seed)?;
     let pair = compare("split at random: much does", &pair, models::at_random(args.short), &args)?;
     if let Some(lead) = claims::lead_over_tables(&pair) {
-        println!("best plural model minus best private table, {}: {lead:+.2} points (no claim)", COLUMNS[1]);
+        println!(
+            "best plural model minus best private table, {}: {lead:+.2} points; the protocol's bar of +0.50 is {}",
+            COLUMNS[1],
+            if lead >= 0.5 { "met" } else { "missed, and no claim" }
+        );
     }
     let path = args.out.join("pluralistic.svg");
     write_figure(&path, "One taste or many", &[panel("split by item", &item), panel("split at random", &pair)])?;

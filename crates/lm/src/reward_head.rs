@@ -3,7 +3,7 @@
 //! The head multiplies and sums instead of multiplying matrices, and gives `[n]`: burn's kernels for `[n, 1]` products have
 //! been wrong under fusion (burn issue 5122). It has no bias: preferences do not tell the level of a reward.
 
-use accordant_ops::{check_domain, check_shape};
+use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -71,7 +71,7 @@ impl RewardHead {
     /// `states`: `[n, hidden]` to `[n]`.
     ///
     /// # Errors
-    /// A shape error naming `states`.
+    /// A shape or dtype error naming `states`.
     ///
     /// # Example
     /// ```
@@ -86,6 +86,7 @@ impl RewardHead {
     pub fn forward(&self, states: Tensor<2>) -> Result<Tensor<1>> {
         let [n, width] = states.dims();
         check_shape("states", &[n, self.weight.dims()[0]], &[n, width])?;
+        check_dtype("states", self.weight.dtype(), states.dtype())?;
         Ok((states * self.weight.val().reshape([1, width])).sum_dim(1).reshape([n]))
     }
 }
@@ -251,5 +252,12 @@ mod tests {
         assert!(bad(RewardHeadConfig::new(2).with_init_std(f64::NAN)).starts_with("`init_std`"));
         assert!(bad(RewardHeadConfig::new(2).with_init_std(-1.0)).starts_with("`init_std`"));
         assert_eq!(RewardHeadConfig::new(2).init_std, 0.0);
+    }
+
+    #[test]
+    fn states_of_another_dtype_are_refused() {
+        let head = RewardHeadConfig::new(2).init(0, &Device::flex()).unwrap();
+        let states = Tensor::<2>::ones([1, 2], (&Device::flex(), burn::tensor::DType::F64));
+        assert!(head.forward(states).unwrap_err().to_string().starts_with("`states`"));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// A shape or dtype error naming `items`; [`Error::Length`] naming `slates`, [`Error::Empty`] for slates without an item,
-/// [`Error::Index`] naming `slates` for an item that does not exist.
+/// [`Error::Index`] naming `slates` for an item that does not exist, [`Error::Repeated`] for one that is shown twice.
 ///
 /// # Example
 /// ```
@@ -48,6 +48,11 @@ pub fn slate_utilities(states: Tensor<2>, items: Tensor<2>, slates: &[Vec<usize>
     for (row, slate) in slates.iter().enumerate() {
         check_length("slates", k, slate.len())?;
         slate.iter().try_for_each(|&item| check_index(row, "slates", item, num_items))?;
+        let mut sorted = slate.clone();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|two| two[0] == two[1]) {
+            return Err(Error::Repeated { row, item: twice[0] });
+        }
     }
     let shown = rows_of(&items, slates.iter().flatten()).reshape([n, k, d]);
     Ok((shown * states.unsqueeze_dim::<3>(1)).sum_dim(2).squeeze_dim::<2>(2))
@@ -132,7 +137,8 @@ pub fn thompson_slate(state: &[f64], items: &[Vec<f64>], len: usize) -> Result<V
         check_length("items", state.len(), item.len())?;
         let utility: f64 = state.iter().zip(item).map(|(z, v)| z * v).sum();
         check_record(!utility.is_nan(), row, "items", "a utility that is a number", utility)?;
-        utilities.push(utility);
+        // -0 is 0.
+        utilities.push(utility + 0.0);
     }
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|&a, &b| utilities[b].total_cmp(&utilities[a]));
@@ -162,11 +168,11 @@ mod tests {
     fn utilities_of_two_slates_by_hand() {
         let items = matrix(&[1.0, 0.0, 0.0, 1.0, 1.0, -1.0], 2);
         let states = matrix(&[2.0, 3.0, -1.0, 0.5], 2);
-        let got = slate_utilities(states, items, &[vec![0, 2, 1], vec![2, 2, 0]]).unwrap();
-        near(&host(&got), &[2.0, -1.0, 3.0, -1.5, -1.5, -1.0], 1e-15);
+        let got = slate_utilities(states, items, &[vec![0, 2, 1], vec![2, 1, 0]]).unwrap();
+        near(&host(&got), &[2.0, -1.0, 3.0, -1.5, 0.5, -1.0], 1e-15);
         check_gradients(&[0.3, -0.2, 1.0, 0.4, 0.7, -0.6, 0.1, 0.9], |x| {
             let (states, items) = (x.clone().narrow(0, 0, 2).reshape([1, 2]), x.narrow(0, 2, 6).reshape([3, 2]));
-            slate_utilities(states, items, &[vec![2, 0, 2]]).unwrap().powi_scalar(3)
+            slate_utilities(states, items, &[vec![2, 0, 1]]).unwrap().powi_scalar(3)
         });
     }
 
@@ -281,5 +287,13 @@ mod tests {
         starts(thompson_slate(&[1.0], &[vec![1.0, 2.0]], 1), "`items`");
         starts(thompson_slate(&[1.0], &[vec![1.0], vec![f64::NAN]], 1), "record 1: `items`");
         assert_eq!(thompson_slate(&[1.0], &[vec![1.0], vec![2.0], vec![1.0]], 3).unwrap(), [1, 0, 2]);
+    }
+
+    #[test]
+    fn an_item_shown_twice_is_an_error_and_minus_zero_is_zero() {
+        let (states, items) = (matrix(&[1.0, 1.0], 1), matrix(&[1.0, 2.0, 3.0], 1));
+        let error = slate_utilities(states, items, &[vec![0, 1], vec![2, 2]]).unwrap_err();
+        assert!(matches!(error, Error::Repeated { row: 1, item: 2 }), "{error}");
+        assert_eq!(thompson_slate(&[1.0], &[vec![-0.0], vec![0.0]], 1).unwrap(), [0]);
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Report, Result,
-    error::{check_length, check_record},
+    error::{check_length, check_record, check_weight},
     resample::{folds, held_out},
 };
 
@@ -65,7 +65,7 @@ pub fn rubric_reward(scores: &[f64], weights: &[f64], gates: &[bool]) -> Result<
     let (mut sum, mut total) = (0.0, 0.0);
     for (row, (&score, &weight)) in scores.iter().zip(weights).enumerate() {
         check_record(score.is_finite(), row, "score", "finite", score)?;
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
+        check_weight(row, "weight", weight)?;
         sum += weight * score;
         total += weight;
     }

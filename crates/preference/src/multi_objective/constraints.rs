@@ -122,7 +122,9 @@ pub fn tilt_to(rewards: &[Vec<f64>], targets: &[f64]) -> Result<Tilt> {
         return Err(Error::Empty { name: "targets", reason: "there is no reward" });
     }
     let dual = |at: &DVector<f64>| dual(rewards, targets, at);
-    let stop = Stop { gradient: 1e-10, max_iterations: 200 };
+    // The gradient is in the units of the rewards.
+    let size = rewards.iter().flatten().chain(targets).fold(0.0, |size: f64, reward| size.max(reward.abs()));
+    let stop = Stop { gradient: 1e-10 * size.max(f64::MIN_POSITIVE), max_iterations: 200 };
     let start = DVector::zeros(targets.len());
     let (multipliers, report) = newton(dual, start.clone(), stop);
     let left = smallest_share(dual(&start).hessian, &dual(&multipliers).hessian);

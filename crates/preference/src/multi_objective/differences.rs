@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    error::{check_index, check_length, check_record},
+    error::{check_index, check_length, check_record, check_weight},
 };
 
 /// One row of features for each judged pair, most of them 0, with what was said about the pair.
@@ -50,7 +50,7 @@ impl Differences {
             check_record(difference.is_finite(), row, "difference", "finite", difference)?;
         }
         check_record((0.0..=1.0).contains(&share), row, "share", "in [0, 1]", share)?;
-        check_record(weight.is_finite() && weight >= 0.0, row, "weight", "finite and >= 0", weight)?;
+        check_weight(row, "weight", weight)?;
         self.entries.extend(entries.iter().filter(|(_, difference)| *difference != 0.0));
         self.ends.push(self.entries.len());
         self.shares.push(share);
@@ -186,8 +186,8 @@ mod tests {
         for share in [-0.1, 1.1, f64::NAN] {
             assert!(text(&[], share, 1.0).starts_with("record 3: `share`: expected in [0, 1]"));
         }
-        for weight in [-0.1, f64::INFINITY, f64::NAN] {
-            assert!(text(&[], 1.0, weight).starts_with("record 3: `weight`: expected finite and >= 0"));
+        for weight in [-0.1, 1.01e100, f64::INFINITY, f64::NAN] {
+            assert!(text(&[], 1.0, weight).starts_with("record 3: `weight`: expected a weight in [0, 1e100]"));
         }
         assert_eq!(pairs.len(), 3, "what is refused is not kept");
         let text = |error: crate::Error| error.to_string();

@@ -4,8 +4,8 @@
 //! **Use when:** what matters depends on what is asked: safety here, correctness there. Attribute rewards are fixed, of
 //! [`super::attribute_regression`], adjusted by [`super::verbosity`]; the gate alone is trained, on pairs.
 //! **Checked by:** values by hand, finite differences, its limits (one attribute, an even gate).
-//! **Deviations:** initial weights are drawn on the host. Its authors train with AdamW at 1e-3 without weight decay, cosine over
-//! 2000 steps of 1024 pairs.
+//! **Deviations:** initial weights are drawn on the host; units are dropped by the generator of the device, which its seed
+//! alone repeats. Its authors train with AdamW at 1e-3 without weight decay, cosine over 2000 steps of 1024 pairs.
 
 use accordant_ops::{check_domain, check_dtype, check_shape, stable::log_sum_exp};
 use burn::{
@@ -146,12 +146,13 @@ impl Gate {
     /// `prompts`: `[n, features]` to `[n, attributes]`.
     ///
     /// # Errors
-    /// A shape error naming `prompts`.
+    /// A shape or dtype error naming `prompts`.
     pub fn weights(&self, prompts: Tensor<2>) -> Result<Tensor<2>> {
         let (last, hidden) = self.layers.split_last().expect("a network has a layer");
         let [n, width] = prompts.dims();
         let first = self.layers[0].weight.dims()[0];
         check_shape("prompts", &[n, first], &[n, width])?;
+        check_dtype("prompts", self.layers[0].weight.dtype(), prompts.dtype())?;
         let state = hidden.iter().fold(prompts, |state, layer| self.dropout.forward(relu(layer.forward(state))));
         gate_weights(last.forward(state), self.scale.val(), self.temperature)
     }
@@ -294,5 +295,12 @@ mod tests {
         assert!(text(gated_rewards(two(), two().cast(DType::F64)).unwrap_err()).starts_with("`rewards`"));
         assert!(text(gate_weights(two(), Tensor::zeros([2], &device), 1.0).unwrap_err()).starts_with("`scale`"));
         assert!(text(gate_weights(two(), vector(&[1.0], &device), 1.0).unwrap_err()).starts_with("`scale`"));
+    }
+
+    #[test]
+    fn prompts_of_another_dtype_are_refused() {
+        let gate = GateConfig::new(2, 3).init(0, &Device::flex()).unwrap();
+        let prompts = matrix(&[1.0, 1.0], 1, &Device::flex());
+        assert!(gate.weights(prompts).unwrap_err().to_string().starts_with("`prompts`"));
     }
 }

@@ -49,6 +49,7 @@ pub fn decide(first: &[f64], second: &[f64], rising: &[bool], margins: &[f64]) -
     check_length("margins", rising.len(), margins.len())?;
     for level in 0..rising.len() {
         let difference = first[level] - second[level];
+        check_record(difference.is_finite(), level, "factor", "finite on both sides", difference)?;
         if difference.abs() > margins[level] {
             return Ok(Some(Decision { first: (difference > 0.0) == rising[level], level }));
         }
@@ -192,6 +193,14 @@ mod tests {
         ] {
             let error = decide(&first, &second, &[true], &margins).unwrap_err().to_string();
             assert_eq!(error, format!("`{name}`: expected 1 entries, got 0"));
+        }
+    }
+
+    #[test]
+    fn a_factor_that_is_no_number_does_not_pass_the_decision_on() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            let error = decide(&[0.0, bad], &[0.0, bad], &[true, true], &[0.5, 0.5]).unwrap_err();
+            assert!(error.to_string().starts_with("record 1: `factor`"), "{error}");
         }
     }
 }

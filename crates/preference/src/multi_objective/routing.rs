@@ -77,11 +77,15 @@ impl RoutingConfig {
             Some(at) => counts[row][at - tags].powi(2),
         });
         let mut square = design.tr_mul(&design);
-        (1..width).for_each(|i| square[(i, i)] += self.ridge);
         let largest = square.diagonal().max();
-        let factor = square.cholesky().filter(|factor| factor.l_dirty().diagonal().min().powi(2) > 1e-12 * largest);
+        (1..width).for_each(|i| square[(i, i)] += self.ridge);
+        let regular = |pivot: f64| pivot > if self.ridge > 0.0 { f64::EPSILON * largest } else { 1e-12 * largest };
+        let factor = square.cholesky().filter(|factor| regular(factor.l_dirty().diagonal().min().powi(2)));
         let Some(factor) = factor else {
-            return Err(Error::Combination { what: "counts", reason: "too few different mixtures; give a ridge" });
+            return Err(Error::Combination {
+                what: "counts",
+                reason: "too few different mixtures for this ridge; give a larger one",
+            });
         };
         let solved = factor.solve(&design.tr_mul(&DVector::from_column_slice(qualities)));
         let mut squares = vec![0.0; tags];
@@ -207,5 +211,16 @@ mod tests {
         assert!(matches!(routing.gain(&[1.0, 1.0], &[2]), Err(Error::Index { name: "tag", index: 2, .. })));
         assert!(matches!(routing.best(&[vec![2]], 1), Err(Error::Index { name: "tag", .. })));
         assert_eq!((config.shape, config.ridge), (Shape::Quadratic, 1e-6));
+    }
+
+    #[test]
+    fn few_mixtures_of_many_instances_need_no_more_than_the_default_ridge() {
+        let counts = [vec![40.0, 90.0, 10.0], vec![70.0, 20.0, 55.0], vec![30.0, 60.0, 80.0]];
+        let routing = RoutingConfig::new().fit(&counts, &[0.6, 0.7, 0.65]).unwrap();
+        for (counts, quality) in counts.iter().zip([0.6, 0.7, 0.65]) {
+            assert!((routing.quality(counts).unwrap() - quality).abs() < 1e-2);
+        }
+        let error = RoutingConfig::new().with_ridge(0.0).fit(&counts, &[0.6, 0.7, 0.65]).unwrap_err();
+        assert!(error.to_string().contains("give a larger one"), "{error}");
     }
 }

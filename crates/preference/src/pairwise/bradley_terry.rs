@@ -53,7 +53,8 @@ pub fn binary_cross_entropy(logits: Tensor<1>, targets: Tensor<1>) -> Result<Ten
 ///
 /// # Shapes
 /// `[n]` throughout. `label_smoothing`, ε in [0, ½), is the chance that a label is flipped; `temperature`, τ > 0, is in
-/// units of the scores. Equal scores lose ln 2, whatever the targets. Finite for every finite input; the gradient by the
+/// units of the scores. A lead of 0 loses ln 2 whatever the target, penalties apart. Finite for every finite
+/// input whose square is; the gradient by the
 /// first score is `(σ(z) − t̃) / τ`, by the second its negative.
 ///
 /// # Errors

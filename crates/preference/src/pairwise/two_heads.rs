@@ -6,7 +6,10 @@
 //! **Deviations:** none; where lengths or rewards do not vary the correlation is 0, without gradient, and counted.
 
 use accordant_ops::{check_domain, check_dtype, check_shape};
-use burn::{config::Config, tensor::Tensor};
+use burn::{
+    config::Config,
+    tensor::{DType, Tensor},
+};
 
 use super::{
     PairScores, PairwiseLoss,
@@ -45,7 +48,13 @@ pub fn correlation(first: Tensor<1>, second: Tensor<1>) -> Result<Correlation> {
     check_shape("second", &first.dims(), &second.dims())?;
     check_dtype("second", first.dtype(), second.dtype())?;
     check_domain(first.dims()[0] > 0, "first", "at least one value", 0.0)?;
-    let centered = |x: Tensor<1>| x.clone() - x.mean();
+    let dtype = first.dtype();
+    // Squares of lengths overflow in half precision. Twice, since the mean of equal values is not exactly they.
+    let centered = |x: Tensor<1>| {
+        let x = if matches!(dtype, DType::F16 | DType::BF16) { x.cast(DType::F32) } else { x };
+        let x = x.clone() - x.mean();
+        x.clone() - x.mean()
+    };
     let (a, b) = (centered(first), centered(second));
     let (a_spread, b_spread) = (a.clone().square().mean(), b.clone().square().mean());
     // Of the variances: 1e-8 squared.
@@ -54,7 +63,7 @@ pub fn correlation(first: Tensor<1>, second: Tensor<1>) -> Result<Correlation> {
     let scale = (a_spread.mask_fill(flat.clone(), 1.0) * b_spread.mask_fill(flat.clone(), 1.0)).sqrt();
     let value = ((a * b).mean() / scale).mask_fill(flat.clone(), 0.0);
     let undefined = value.zeros_like().detach().mask_fill(flat, 1.0);
-    Ok(Correlation { value, undefined })
+    Ok(Correlation { value: value.cast(dtype), undefined: undefined.cast(dtype) })
 }
 
 /// How alike two heads are, `|w · v| / (‖w‖ ‖v‖ + 1e-6)`: 0 of orthogonal ones, and of one without weights.
@@ -295,5 +304,22 @@ mod tests {
             correlation(none(), none()).unwrap_err().to_string().starts_with("`first`: expected at least one value")
         );
         assert!(correlation(short(), none()).unwrap_err().to_string().starts_with("`second`"));
+    }
+
+    #[test]
+    fn equal_rewards_have_no_correlation_in_any_precision() {
+        let device = Device::flex().autodiff();
+        let lens = Tensor::<1>::from_floats([3.0, 300.0, 41.0, 7.0, 120.0, 88.0], &device);
+        for dtype in [burn::tensor::DType::F32, burn::tensor::DType::F16] {
+            let equal = Tensor::<1>::from_floats([5.3; 6], &device).cast(dtype).require_grad();
+            let found = correlation(equal.clone(), lens.clone().cast(dtype)).unwrap();
+            assert_eq!((values(found.value.clone())[0], values(found.undefined)[0]), (0.0, 1.0), "{dtype:?}");
+            let gradient = equal.grad(&found.value.backward()).unwrap();
+            assert_eq!(values(gradient), [0.0; 6], "{dtype:?}");
+        }
+        // Squares of lengths beyond half precision.
+        let rewards = Tensor::<1>::from_floats([1.0, 2.0, 3.0], &device).cast(burn::tensor::DType::F16);
+        let lens = Tensor::<1>::from_floats([100.0, 1100.0, 2100.0], &device).cast(burn::tensor::DType::F16);
+        assert!((values(correlation(rewards, lens).unwrap().value)[0] - 1.0).abs() < 1e-3);
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    error::{check_index, check_length, check_record},
+    error::{check_finite, check_index, check_length, check_record},
 };
 
 /// Counts of how often each user's choices agreed with each category.
@@ -100,7 +100,8 @@ impl CanonicalBasisConfig {
     ///
     /// # Errors
     /// A domain error naming a field; [`Error::Empty`] without a user or a category, or when all users are alike;
-    /// [`Error::Length`] for a row of another length, [`Error::Record`] for a rate that is not finite.
+    /// [`Error::Length`] for a row of another length, [`Error::Record`] for a rate that is not finite;
+    /// [`Error::NotFinite`] when differences of rates overflow, or the selected columns are one another's up to rounding.
     ///
     /// # Example
     /// ```
@@ -131,10 +132,14 @@ impl CanonicalBasisConfig {
         for (mut column, mean) in table.column_iter_mut().zip(&means) {
             column.add_scalar_mut(-mean);
         }
-        let total = table.norm_squared();
-        if total <= 1e-24 * rates.iter().flatten().map(|rate| rate * rate).sum::<f64>() || total == 0.0 {
+        let (largest, size) = (table.amax(), rates.iter().flatten().fold(0.0, |size: f64, rate| size.max(rate.abs())));
+        check_finite("rates", &[largest])?;
+        if largest <= 1e-12 * size || largest == 0.0 {
             return Err(Error::Empty { name: "rates", reason: "all users are alike" });
         }
+        // In units in which squares neither vanish nor overflow; coefficients have none.
+        table.apply(|rate| *rate /= largest);
+        let total = table.norm_squared();
         let mut values: Vec<f64> = table.clone().singular_values().iter().map(|value| value * value).collect();
         values.sort_by(|a, b| b.total_cmp(a));
         let bound = shares(values.iter().copied(), total);
@@ -142,8 +147,8 @@ impl CanonicalBasisConfig {
         let explained = shares(gains.into_iter(), total);
         let reached = explained.last().is_some_and(|&share| share >= target - 1e-12);
         let selected = DMatrix::from_columns(&categories.iter().map(|&at| table.column(at)).collect::<Vec<_>>());
-        // Columns that add nothing are never selected, so that the product has an inverse.
-        let normal = (selected.transpose() * &selected).cholesky().expect("selected columns are independent");
+        // Columns that add nothing are never selected, so that the product has an inverse, up to rounding.
+        let normal = (selected.transpose() * &selected).cholesky().ok_or(Error::NotFinite { name: "coefficients" })?;
         let coefficients = normal.solve(&(selected.transpose() * &table));
         let coefficients = coefficients.row_iter().map(|row| row.iter().copied().collect()).collect();
         Ok(CanonicalBasis { categories, explained, bound, means, coefficients, reached })
@@ -332,5 +337,22 @@ mod tests {
         starts(fit(CanonicalBasisConfig::new(), &rates).unwrap().rates(&[]), "`rates`");
         let CanonicalBasisConfig { target, max_categories } = CanonicalBasisConfig::new();
         assert_eq!((target, max_categories), (0.89, None));
+    }
+
+    #[test]
+    fn units_of_rates_change_nothing_but_the_means() {
+        let rates = random(12, 4, 2, 0.1, 5);
+        let fit = |unit: f64| {
+            let rates: Vec<Vec<f64>> = rates.iter().map(|user| user.iter().map(|rate| rate * unit).collect()).collect();
+            CanonicalBasisConfig::new().fit(&rates).unwrap()
+        };
+        let one = fit(1.0);
+        for unit in [1e-200, 1e-82, 1e78, 1e200] {
+            let other = fit(unit);
+            assert_eq!(other.categories, one.categories, "{unit}");
+            near(&other.explained, &one.explained, 1e-12);
+            near(&other.coefficients.concat(), &one.coefficients.concat(), 1e-9);
+        }
+        starts(CanonicalBasisConfig::new().fit(&[vec![1.7e308], vec![1.7e308], vec![-1.7e308]]), "`rates`");
     }
 }

@@ -7,7 +7,7 @@
 //! **Checked by:** hand-worked values, Bradley-Terry on both contexts, the bound on random chances.
 //! **Deviations:** a lead of 0 counts as half right in each context.
 
-use accordant_ops::{check_shape, stable::softplus};
+use accordant_ops::{check_dtype, check_shape, stable::softplus};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ use crate::{
 /// equal and loses at least 2 ln 2.
 ///
 /// # Errors
-/// A shape error naming `opposing`.
+/// A shape or dtype error naming `opposing`.
 ///
 /// # Example
 /// ```
@@ -45,6 +45,7 @@ use crate::{
 #[doc(alias = "reasonable preference reversal")]
 pub fn reversal_losses(agreeing: Tensor<1>, opposing: Tensor<1>) -> Result<Tensor<1>> {
     check_shape("opposing", &agreeing.dims(), &opposing.dims())?;
+    check_dtype("opposing", agreeing.dtype(), opposing.dtype())?;
     Ok(softplus(-agreeing) + softplus(opposing))
 }
 
@@ -212,5 +213,11 @@ mod tests {
         starts(error(&even, &even, &[0.5, 1.1], &even), "record 1: `predicted`");
         starts(error(&even, &even, &even, &[f64::NAN, 0.0]), "record 0: `chances`");
         starts(error(&even, &even, &even, &[-0.1, 0.0]), "record 0: `chances`");
+    }
+
+    #[test]
+    fn leads_of_two_dtypes_are_refused() {
+        let half = Tensor::from_floats([1.0], &burn::tensor::Device::flex());
+        starts(reversal_losses(vector(&[1.0]), half), "`opposing`");
     }
 }

@@ -62,7 +62,7 @@ pub fn head_scores(features: Tensor<2>, components: Tensor<2>) -> Result<Tensor<
 /// `scores`: `[n, K]`; `weights`, `means` and `deviations` (> 0): `[K]`; the result: `[n]`.
 ///
 /// # Errors
-/// A shape error naming `weights`, `means` or `deviations`.
+/// A shape or dtype error naming `weights`, `means` or `deviations`.
 pub fn weighed_scores(
     scores: Tensor<2>,
     weights: Tensor<1>,
@@ -273,7 +273,8 @@ impl Drm {
     }
 }
 
-/// Mean and unbiased standard deviation of a head's scores over both sides of judged pairs; 1 for a deviation of 0.
+/// Mean and unbiased standard deviation of a head's scores over both sides of judged pairs; 1 for a deviation of nothing but
+/// rounding.
 fn unit(scores: &[f64], judged: &Comparisons) -> (f64, f64) {
     let sides =
         || terms(judged, 0).flat_map(|term| [(scores[term.first], term.weight), (scores[term.second], term.weight)]);
@@ -284,7 +285,8 @@ fn unit(scores: &[f64], judged: &Comparisons) -> (f64, f64) {
     let mean = sides().map(|(score, weight)| weight * score).sum::<f64>() / count;
     let squares: f64 = sides().map(|(score, weight)| weight * (score - mean).powi(2)).sum();
     let deviation = if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-    (mean, if deviation > 0.0 { deviation } else { 1.0 })
+    let size = scores.iter().fold(0.0, |size: f64, score| size.max(score.abs()));
+    (mean, if deviation > 1e-10 * size { deviation } else { 1.0 })
 }
 
 fn standardized(scores: &[f64], (mean, deviation): (f64, f64)) -> Vec<f64> {

@@ -48,7 +48,12 @@ pub fn reweighted(prior: &[f64], losses: &[f64], rate: f64) -> Result<Vec<f64>> 
         check_record(loss.is_finite(), row, "losses", "a finite number", loss)?;
     }
     check_domain(rate.is_finite() && rate >= 0.0, "rate", "finite and >= 0", rate)?;
-    let logits: Vec<f64> = prior.iter().zip(losses).map(|(prior, loss)| prior.ln() - rate * loss).collect();
+    // By the least loss that counts, for the rate not to overflow all of them.
+    let counts = |(prior, loss): (&f64, &f64)| if *prior > 0.0 { *loss } else { f64::INFINITY };
+    let least = prior.iter().zip(losses).map(counts).fold(f64::INFINITY, f64::min);
+    let logit =
+        |(prior, loss): (&f64, &f64)| if *prior > 0.0 { prior.ln() - rate * (loss - least) } else { f64::NEG_INFINITY };
+    let logits: Vec<f64> = prior.iter().zip(losses).map(logit).collect();
     Ok(host::softmax(&logits))
 }
 
@@ -205,5 +210,12 @@ mod tests {
         }
         starts(log_reweighted(vector(&[0.0; 3]), matrix(&[0.0; 4], 2), 1.0), "`losses`");
         starts(head_losses(&[vec![0.0; 2]], &judged()), "`items`");
+    }
+
+    #[test]
+    fn a_rate_that_overflows_leaves_the_best_head() {
+        assert_eq!(reweighted(&[0.5, 0.5], &[3.0, 2.0], 1e308).unwrap(), [0.0, 1.0]);
+        // The best of those that count.
+        assert_eq!(reweighted(&[0.0, 0.5, 0.5], &[-9.0, 3.0, 2.0], 1e308).unwrap(), [0.0, 0.0, 1.0]);
     }
 }

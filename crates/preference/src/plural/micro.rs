@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Comparisons, Error, Nll, Report, Result,
-    error::{check_length, check_record},
+    error::{check_finite, check_length, check_record},
     optimize::Solver,
     pairwise::PairScores,
     random::{Purpose, stream},
@@ -210,9 +210,15 @@ impl Router {
     /// The weights of the heads in a context.
     ///
     /// # Errors
-    /// [`Error::Length`] naming `context`.
+    /// [`Error::Length`] naming `context`, or `biases` or `coefficients` of a router that was put together by hand;
+    /// [`Error::Empty`] for one without a head.
     pub fn weights(&self, context: &[f64]) -> Result<Vec<f64>> {
-        check_length("context", self.coefficients[0].len(), context.len())?;
+        let Some(first) = self.coefficients.first() else {
+            return Err(Error::Empty { name: "coefficients", reason: "no head" });
+        };
+        check_length("context", first.len(), context.len())?;
+        check_length("biases", self.coefficients.len(), self.biases.len())?;
+        self.coefficients.iter().try_for_each(|row| check_length("coefficients", first.len(), row.len()))?;
         let logit = |(row, bias): (&Vec<f64>, &f64)| bias + row.iter().zip(context).map(|(g, x)| g * x).sum::<f64>();
         Ok(host::softmax(&self.coefficients.iter().zip(&self.biases).map(logit).collect::<Vec<_>>()))
     }
@@ -329,11 +335,13 @@ impl MicroConfig {
             let router = (0..num_heads * (width + 1)).map(|_| normal(0.1));
             let found = solver
                 .minimize(|at, gradient| problem.evaluate(at, gradient), heads.into_iter().chain(router).collect());
-            if best.as_ref().is_none_or(|best| found.1.objective < best.1.objective) {
+            // The first of the best, and any number rather than none.
+            if best.as_ref().is_none_or(|best| best.1.objective.is_nan() || found.1.objective < best.1.objective) {
                 best = Some(found);
             }
         }
         let (at, report) = best.expect("there is a start");
+        check_finite("heads", &at)?;
         let (heads, router) = at.split_at(num_heads * items.dim());
         let heads: Vec<Vec<f64>> = heads.chunks_exact(items.dim()).map(<[f64]>::to_vec).collect();
         let scores = heads.iter().map(|head| items.scores_of(head)).collect();

@@ -10,7 +10,6 @@
 //! | [`ideal_point`] | users who like what is near a point of their own |
 //! | [`learning_classes`] | classes of people who learn from what their choices brought |
 //! | [`recommendation`] | what users took up against what they did not |
-//! | [`ranking_mixture`] | the same of users who rank: Plackett-Luce scores |
 //! | [`drm`] | principal components of what was preferred, weighed by a few pairs |
 //! | [`ranking_mixture`] | a few kinds of users who rank, with Plackett-Luce scores each, by EM |
 //! | [`micro`] | heads for kinds of preferences, weighed by the context of a pair |

@@ -72,7 +72,7 @@ pub fn attention(keys: Tensor<3>, queries: Option<Tensor<2>>, direction: Tensor<
 /// `weights` (α): `[n, K]`; `gamma` (γ): `[1]`; the result: `[n, h]`.
 ///
 /// # Errors
-/// A shape error naming `attributes`, `weights` or `gamma`.
+/// A shape or dtype error naming `attributes`, `weights` or `gamma`.
 ///
 /// # Example
 /// ```
@@ -94,6 +94,9 @@ pub fn fused(features: Tensor<2>, attributes: Tensor<3>, weights: Tensor<2>, gam
     check_shape("attributes", &[n, num, if width == 1 { 1 } else { h }], &attributes.dims())?;
     check_shape("weights", &[n, num], &weights.dims())?;
     check_shape("gamma", &[1], &gamma.dims())?;
+    check_dtype("attributes", features.dtype(), attributes.dtype())?;
+    check_dtype("weights", features.dtype(), weights.dtype())?;
+    check_dtype("gamma", features.dtype(), gamma.dtype())?;
     let mean = (attributes * weights.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1);
     // To the shape of the features, for the shift by a scalar to be meant.
     Ok(features + mean.expand([n, h]) * gamma.unsqueeze_dim::<2>(0))
@@ -208,18 +211,23 @@ impl PrefPalette {
     /// `features`: `[n, H]`; `attributes`: `[n, K, H]` of hidden states, `[n, K, 1]` of scalars.
     ///
     /// # Errors
-    /// A shape error naming `features` or `attributes`, a domain error naming `keys` without an attribute.
+    /// A shape or dtype error naming `features` or `attributes`, a domain error naming `keys` without an attribute.
     pub fn forward(&self, features: Tensor<2>, attributes: Option<Tensor<3>>) -> Result<PaletteOutput> {
         let ([n, _], [h]) = (features.dims(), self.head.dims());
         check_shape("features", &[n, h], &features.dims())?;
+        check_dtype("features", self.head.dtype(), features.dtype())?;
         let score = |features: Tensor<2>| (features * self.head.val().unsqueeze_dim::<2>(0)).sum_dim(1).squeeze_dim(1);
         let Some(attributes) = attributes else {
             return Ok(PaletteOutput { scores: score(features), attention: None });
         };
         let [_, num, _] = attributes.dims();
         check_shape("attributes", &[n, num, self.attribute_len], &attributes.dims())?;
+        check_dtype("attributes", features.dtype(), attributes.dtype())?;
+        // Their predictors are trained before, and stay.
+        let attributes = attributes.detach();
         let queries = self.query.as_ref().map(|query| query.forward(features.clone()));
-        let weights = attention(self.key.forward(attributes.clone()), queries, self.direction.val())?;
+        let weights =
+            attention(self.key.forward(attributes.clone()), queries, self.direction.val())?.cast(features.dtype());
         let fused = fused(features, attributes, weights.clone(), self.gamma.val())?;
         Ok(PaletteOutput { scores: score(fused), attention: Some(weights) })
     }
@@ -230,8 +238,8 @@ impl PrefPalette {
     }
 }
 
-/// The chance that a step of training goes without attributes: it climbs to `p_max` over the first three quarters of
-/// training.
+/// The chance that a step of training goes without attributes: it climbs by the line that would reach 1 after
+/// three quarters of training, to `p_max` at most.
 ///
 /// ```text
 /// min(p_max, step/(0.75 total))

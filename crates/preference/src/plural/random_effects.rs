@@ -29,10 +29,11 @@ use crate::{Comparisons, Error, Result};
 /// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct RandomEffectsConfig {
-    /// The variance of each coefficient among users that is expected beforehand, finite and > 0. 1: the book's.
+    /// The scale of the prior of Σ, finite and > 0: its mode is ν/(ν + dim + 1) of this variance for each coefficient. 1: the
+    /// book's.
     #[config(default = 1.0)]
     pub prior_variance: f64,
-    /// How many users, beyond one for each coefficient, that expectation counts as, finite and > 0. 3: the book's.
+    /// How many users, beyond one for each coefficient, the prior counts as, finite and > 0. 3: the book's.
     #[config(default = 3.0)]
     pub prior_users: f64,
     /// Converged when the value changes by less than this much, relative to itself, > 0. 1e-5: ours; choices hardly change

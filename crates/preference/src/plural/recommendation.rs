@@ -9,14 +9,16 @@
 //! world recovered.
 //! **Deviations:** the rank is approximated by how many draws it took to find a violation, as in WSABIE.
 
-use accordant_ops::{
-    check_domain, check_dtype, check_shape,
-    stable::{log_add_exp, log_sigmoid},
-};
+use accordant_ops::{check_domain, check_dtype, check_shape};
 use burn::tensor::{Tensor, activation::relu};
 use rand::Rng;
 
-use crate::{Error, Result, error::check_index};
+use crate::{
+    Error, Result,
+    error::check_index,
+    pairwise::PairScores,
+    robust::{FlipRates, forward::forward_losses},
+};
 
 /// Scores of items for users, `⟨p_u, q_i⟩ + b_i`: for Bayesian personalized ranking any likelihood of pairs
 /// ([`crate::pairwise`]) takes those of an observed item and of a drawn one ([`draw_unobserved`]).
@@ -187,19 +189,9 @@ pub fn noisy_click_losses(scores: Tensor<1>, clicks: Tensor<1>, missed: f64, acc
     check_dtype("clicks", scores.dtype(), clicks.dtype())?;
     check_domain((0.0..1.0).contains(&missed), "missed", "in [0, 1)", missed)?;
     check_domain((0.0..1.0 - missed).contains(&accidental), "accidental", "in [0, 1 - missed)", accidental)?;
-    let (interest, none) = (log_sigmoid(scores.clone()), log_sigmoid(-scores));
-    let mixed = |shown: f64, other: f64| match other {
-        // Not the logarithm of 0, whose gradient is not a number.
-        0.0 => Ok(interest.clone() + shown.ln()),
-        other => log_add_exp(interest.clone() + shown.ln(), none.clone() + other.ln()),
-    };
-    let unseen = match missed {
-        0.0 => none.clone() + (1.0 - accidental).ln(),
-        missed => log_add_exp(interest.clone() + missed.ln(), none.clone() + (1.0 - accidental).ln())?,
-    };
-    let seen = mixed(1.0 - missed, accidental)?;
-    let clicks = clicks.detach();
-    Ok(-(seen * clicks.clone() + unseen * (clicks.neg() + 1.0)))
+    // A click is a judgement whose label may be wrong.
+    let pairs = PairScores::from_differences(scores).with_targets(clicks)?;
+    forward_losses(&pairs, FlipRates { first: missed, second: accidental }, 1.0)
 }
 
 #[cfg(test)]

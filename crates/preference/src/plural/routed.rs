@@ -87,7 +87,9 @@ impl RoutedHeads {
     /// # Errors
     /// A shape or dtype error naming `pairs`.
     pub fn outcomes(&self, pairs: &PairScores) -> Result<Outcomes> {
-        let shift = pairs.leads() - pairs.differences();
+        // What margins and offsets add to a lead of 0: a difference of leads would lose digits.
+        let zeros = pairs.first().zeros_like().detach();
+        let shift = pairs.rescored(zeros.clone(), zeros)?.leads();
         let [n, _] = self.first.dims();
         check_shape("pairs", &[n], &shift.dims())?;
         check_dtype("pairs", self.first.dtype(), shift.dtype())?;

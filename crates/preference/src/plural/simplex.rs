@@ -13,7 +13,10 @@ use burn::config::Config;
 use serde::{Deserialize, Serialize};
 
 use super::{em::first_largest, logistic::cross_entropy, pairs::terms};
-use crate::{Comparisons, Error, Result, error::check_length};
+use crate::{
+    Comparisons, Error, Result,
+    error::{check_length, check_record},
+};
 
 /// Configuration of a fit on the simplex.
 ///
@@ -71,7 +74,11 @@ impl SimplexConfig {
             return Err(Error::Empty { name: "scores", reason: "no row" });
         }
         check_length("start", scores.len(), start.len())?;
-        scores.iter().try_for_each(|row| check_length("items", judged.num_items(), row.len()))?;
+        for (at, row) in scores.iter().enumerate() {
+            check_length("items", judged.num_items(), row.len())?;
+            row.iter()
+                .try_for_each(|&score| check_record(score.is_finite(), at, "scores", "a finite number", score))?;
+        }
         let bad = start.iter().copied().find(|&weight| weight < 0.0 || weight.is_nan());
         check_domain(bad.is_none(), "start", ">= 0", bad.unwrap_or_default())?;
         let total: f64 = start.iter().sum();
@@ -262,5 +269,13 @@ mod tests {
         assert!(fit.converged && fit.iterations < 50, "{fit:?}");
         assert!((fit.loss - 2f64.ln()).abs() < 1e-12 && (fit.weights.iter().sum::<f64>() - 1.0).abs() < 1e-15);
         assert!(fit.weights[3] == 0.0 && (fit.weights[0] - fit.weights[1]).abs() < 1e-5);
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_are_refused() {
+        let mut judged = Comparisons::new(2);
+        judged.push(0, 1, Outcome::First).unwrap();
+        let fit = SimplexConfig::new().fit(&[vec![0.0, 1.0], vec![f64::NAN, 0.0]], &judged, &[0.5, 0.5]);
+        assert!(fit.unwrap_err().to_string().starts_with("record 1: `scores`"));
     }
 }

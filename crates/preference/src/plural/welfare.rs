@@ -146,7 +146,10 @@ impl Welfare {
             Self::PowerMean(power) => {
                 let mean = self.of(values, shares)?;
                 // (v/M)^{p−1}, whatever the powers themselves overflow to.
-                let slope = |value: f64| ((power - 1.0) * (value.ln() - mean.ln())).exp();
+                let slope = |value: f64| match power == 1.0 {
+                    true => 1.0,
+                    false => ((power - 1.0) * (value.ln() - mean.ln())).exp(),
+                };
                 let slope = |(value, share): (&f64, f64)| if share > 0.0 { share * slope(*value) } else { 0.0 };
                 groups().map(slope).collect()
             }
@@ -203,6 +206,12 @@ impl Welfare {
 fn power_mean(atoms: &Atoms, power: f64) -> f64 {
     if power == 0.0 {
         return atoms.expected(f64::ln).exp();
+    }
+    let center = atoms.expected(f64::ln);
+    if power.abs() < 1e-3 && center.is_finite() {
+        // Around the geometric mean, so that rounding is not divided by a small power.
+        let grows = atoms.expected(|value| (power * (value.ln() - center)).exp_m1());
+        return (center + grows.ln_1p() / power).exp();
     }
     let terms: Vec<f64> = atoms.values().iter().zip(atoms.probs()).map(|(v, p)| p.ln() + power * v.ln()).collect();
     (log_sum_exp(&terms) / power).exp()

@@ -155,7 +155,7 @@ pub fn expected_gains(chances: &[Vec<f64>], targets: &[Vec<f64>]) -> Result<Vec<
 /// Labels to start with when there is none: which side of each pair is higher on the first principal component of the items'
 /// features, 1, 0 or ½.
 ///
-/// The component's direction is that in which most features grow: its sign is arbitrary, as the labels are until real ones
+/// The component's direction is that in which the sum of its loadings is positive: its sign is arbitrary, as the labels are until real ones
 /// come.
 ///
 /// # Errors
@@ -191,7 +191,8 @@ pub fn pseudo_labels(features: &[Vec<f64>], pairs: &[(usize, usize)]) -> Result<
     }
     let spread = covariance.trace();
     check_domain(spread.is_finite(), "features", "values whose squares do not overflow", spread)?;
-    if spread <= 0.0 {
+    // Equal rows before their mean, whose rounding would make a spread of them.
+    if features.windows(2).all(|two| two[0] == two[1]) || spread <= 0.0 {
         return Err(Error::Empty { name: "features", reason: "no item differs from another" });
     }
     let eigen = covariance.symmetric_eigen();

@@ -46,6 +46,10 @@ impl Scale {
         for (row, &score) in scores.iter().enumerate() {
             check_record(score.is_finite(), row, "scores", "finite", score)?;
         }
+        if scores.windows(2).all(|two| two[0] == two[1]) {
+            // Before the mean, whose rounding would make a spread of them.
+            return Err(Error::Empty { name: "scores", reason: "they do not differ, so they have no scale" });
+        }
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
         let spread = (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n).sqrt();
@@ -224,7 +228,7 @@ mod tests {
         near(&got[0], &[0.0, 2.0 / spread], 1e-14);
         near(&got[1], &[2.0 / spread, -1.0 / spread], 1e-14);
         starts(standardized(&[vec![1.0]], &[]), "`reference`");
-        starts(standardized(&[vec![1.0]], &[vec![2.0, 2.0]]), "`scores`: nothing to learn from");
+        starts(standardized(&[vec![1.0]], &[vec![0.1; 3]]), "`scores`: nothing to learn from");
         starts(Scale::of(&[]), "`scores`: nothing to learn from");
         starts(Scale::of(&[1.0, f64::NAN]), "record 1: `scores`");
         for far in [[1e200, -1e200], [1e308, 1.1e308]] {
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn scores_without_variance_or_a_batch_of_one_have_no_scale_and_give_no_nan() {
-        for reference in [vec![0.3; 3], vec![0.3], vec![]] {
+        for reference in [vec![0.1; 3], vec![0.3], vec![]] {
             starts(standardized(&[vec![1.0]], &[reference]), "`scores`: nothing to learn from");
         }
         // One response by itself: members still have a spread, or exactly none.

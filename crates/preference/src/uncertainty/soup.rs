@@ -74,6 +74,10 @@ fn added(sums: Vec<Parameter>, more: Vec<Parameter>) -> Result<Vec<Parameter>> {
     if sums.len() != more.len() || sums.iter().zip(&more).any(|(a, b)| a.id != b.id) {
         return Err(Error::Combination { what: "members", reason: "they did not start from the same weights" });
     }
+    let apart = |(a, b): (&Parameter, &Parameter)| a.values.device() != b.values.device();
+    if sums.iter().zip(&more).any(apart) {
+        return Err(Error::Combination { what: "members", reason: "they live on different devices" });
+    }
     let sum = |(a, b): (Parameter, Parameter)| {
         check_shape("members", &a.shape, &b.shape)?;
         check_dtype("members", a.values.dtype(), b.values.dtype())?;

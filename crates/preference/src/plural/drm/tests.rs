@@ -310,3 +310,20 @@ fn settings_shapes_and_users_are_checked() {
     starts(weighed([2, 1, 2]), "`means`");
     starts(weighed([2, 2, 1]), "`deviations`");
 }
+
+#[test]
+fn a_direction_along_which_items_are_alike_up_to_rounding_tells_nothing() {
+    // All items have the same place along the mean of a table's axes, but for rounding.
+    let mut pairs = UserPairs::new(5);
+    for user in 0..3 {
+        let mut judged = Comparisons::new(5);
+        (1..5).for_each(|item| judged.push((item + user) % 5, user, Outcome::First).unwrap());
+        pairs.push(judged).unwrap();
+    }
+    let model = DrmConfig::new().fit(&Items::table(5), &pairs).unwrap();
+    let mut judged = Comparisons::new(5);
+    judged.push(0, 1, Outcome::First).unwrap();
+    judged.push(1, 2, Outcome::First).unwrap();
+    let chooser = model.adapt(&judged).unwrap();
+    assert!(chooser.scores()[0].iter().all(|score| score.abs() < 10.0), "{:?}", chooser.scores());
+}

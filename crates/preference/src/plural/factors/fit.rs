@@ -63,7 +63,9 @@ impl Factors {
                 fit.solver.minimize(|at, gradient| layout.objective(&judged, at, gradient), at)
             })
             .collect();
-        let best = runs.into_iter().reduce(|best, run| if run.1.objective < best.1.objective { run } else { best });
+        // The first of the best, and any number rather than none.
+        let worse = |best: &Report, run: &Report| best.objective.is_nan() || run.objective < best.objective;
+        let best = runs.into_iter().reduce(|best, run| if worse(&best.1, &run.1) { run } else { best });
         let (at, report) = best.expect("there is a start");
         if !report.objective.is_finite() {
             return Err(Error::Combination {

@@ -317,3 +317,15 @@ fn settings_and_contexts_are_checked() {
     assert_eq!(solver, Solver::Lbfgs { gradient: 1e-5, max_iterations: 1000 });
     assert_eq!(MicroLossConfig::new().balance, 0.5);
 }
+
+#[test]
+fn a_router_that_was_put_together_wrongly_is_refused() {
+    let router = |coefficients: &[&[f64]], biases: &[f64]| Router {
+        coefficients: coefficients.iter().map(|row| row.to_vec()).collect(),
+        biases: biases.to_vec(),
+    };
+    starts(router(&[], &[]).weights(&[]), "`coefficients`");
+    starts(router(&[&[1.0], &[2.0]], &[0.0]).weights(&[1.0]), "`biases`");
+    starts(router(&[&[1.0], &[]], &[0.0, 0.0]).weights(&[1.0]), "`coefficients`");
+    near(&router(&[&[3f64.ln()], &[0.0]], &[0.0, 0.0]).weights(&[1.0]).unwrap(), &[0.75, 0.25], 1e-15);
+}

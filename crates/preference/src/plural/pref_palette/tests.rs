@@ -220,3 +220,19 @@ fn settings_shapes_and_schedules_are_checked() {
     assert_eq!(dropout_chance(200, 100, 1.0).unwrap(), 1.0);
     starts(attention_by_community(matrix(&[0.0; 2], 2), &Groups::new(&[1, 2])), "`communities`");
 }
+
+#[test]
+fn attributes_are_constants_and_other_dtypes_are_refused() {
+    let config = PrefPaletteConfig::new(2);
+    let head = config.init(3, &Device::flex().autodiff()).unwrap();
+    let device = Device::flex().autodiff();
+    let features = Tensor::<2>::from_floats([[0.5, -1.0]], &device);
+    let attributes = Tensor::<3>::from_floats([[[1.0, 2.0], [0.3, -0.4]]], &device).require_grad();
+    let scores = head.forward(features.clone(), Some(attributes.clone())).unwrap().scores;
+    assert!(attributes.grad(&scores.sum().backward()).is_none());
+    let wide = |shape: [usize; 3]| cube(&vec![1.0; shape.iter().product()], shape);
+    starts(head.forward(features.clone(), Some(wide([1, 2, 2]))), "`attributes`");
+    starts(head.forward(matrix(&[1.0, 1.0], 2), None), "`features`");
+    let one = Tensor::<1>::from_floats([1.0], &Device::flex());
+    starts(fused(matrix(&[1.0, 1.0], 2), wide([1, 1, 2]), matrix(&[1.0], 1), one), "`gamma`");
+}

@@ -115,7 +115,11 @@ impl VplEncoder {
         check_shape("rejected", &chosen.dims(), &rejected.dims())?;
         check_dtype("rejected", chosen.dtype(), rejected.dtype())?;
         check_shape("mask", &[users, pairs], &mask.dims())?;
-        check_shape("prior", &[users, latent], &prior.mean.dims())?;
+        check_dtype("chosen", self.first.weight.dtype(), chosen.dtype())?;
+        for values in [&prior.mean, &prior.log_var] {
+            check_shape("prior", &[users, latent], &values.dims())?;
+            check_dtype("prior", chosen.dtype(), values.dtype())?;
+        }
         if users * pairs == 0 {
             return Ok(prior.clone());
         }
@@ -128,7 +132,8 @@ impl VplEncoder {
         let logits = self.query.forward(encoded.clone()).matmul(keys) * (width as f64).sqrt().recip();
         // Finite, so that a row of nothing else has weights; it is left out below.
         let hidden = absent.clone().unsqueeze_dim::<3>(1).expand([users, pairs, pairs]);
-        let weights = log_probs(logits.mask_fill(hidden, -1e9)).exp();
+        let wide = row_counts(mask.clone(), logits.dtype()).dtype();
+        let weights = log_probs(logits.cast(wide).mask_fill(hidden, -1e9)).exp().cast(encoded.dtype());
         let attended = weights.matmul(self.value.forward(encoded));
         let kept = absent.unsqueeze_dim::<3>(2).expand([users, pairs, width]);
         let count = row_counts(mask, attended.dtype()).cast(attended.dtype()).unsqueeze_dim::<2>(1);

@@ -472,3 +472,14 @@ fn settings_and_shapes_are_checked() {
     starts(standard(1, 2).sample(matrix(&[0.0], 1)), "`noise`");
     starts(standard(1, 2).kl(&standard(2, 2)), "`prior`");
 }
+
+#[test]
+fn the_encoder_refuses_what_has_another_dtype() {
+    let encoder = VplEncoderConfig::new(2).with_latent_dim(2).with_hidden(3).init(0, &Device::flex()).unwrap();
+    let wide = |value: f64| Tensor::<3>::full([1, 1, 2], value, (&Device::flex(), DType::F64));
+    let narrow = |value: f64| Tensor::<3>::full([1, 1, 2], value, &Device::flex());
+    let mask = Tensor::<2, Bool>::from_bool(TensorData::from([[true]]), &Device::flex());
+    let prior = LatentGaussian::standard(1, 2, &Device::flex());
+    starts(encoder.forward(wide(1.0), wide(0.0), mask.clone(), &prior), "`chosen`");
+    starts(encoder.forward(narrow(1.0), narrow(0.0), mask, &standard(1, 2)), "`prior`");
+}

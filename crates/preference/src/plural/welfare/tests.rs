@@ -162,3 +162,18 @@ fn senseless_input_is_refused_by_name() {
     starts(Welfare::Nash.slopes(&[1.0, 1.0], &[0.5, 0.4]), "`shares`: expected a sum of 1");
     starts(Welfare::Nash.objective(vector(&[1.0]), &[0.5, 0.5]), "`values`");
 }
+
+#[test]
+fn the_mean_has_slopes_at_zero_and_small_powers_keep_their_digits() {
+    assert_eq!(Welfare::PowerMean(1.0).slopes(&[0.0, 1.0], &[0.25, 0.75]).unwrap(), [0.25, 0.75]);
+    // M_p = G exp(p Var(log v)/2 + …)
+    let (a, b) = (2f64.ln(), 3f64.ln());
+    for power in [1e-4, 1e-9, 1e-12, -1e-12, 1e-17] {
+        let got = Welfare::PowerMean(power).of(&[2.0, 3.0], &[0.5, 0.5]).unwrap();
+        let expected = (0.5 * (a + b) + power * (a - b).powi(2) / 8.0).exp();
+        assert!((got / expected - 1.0).abs() < 1e-13, "{power}: {got} is not {expected}");
+    }
+    // The two forms meet.
+    let at = |power: f64| Welfare::PowerMean(power).of(&VALUES, &SHARES).unwrap();
+    assert!((at(1e-3) / at(1e-3 - 1e-12) - 1.0).abs() < 1e-11);
+}
