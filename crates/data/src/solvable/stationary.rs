@@ -120,7 +120,8 @@ impl Bandit {
             };
             let divergence = kl(policy, reference);
             let entry = |arm: usize| {
-                let advantage = if mean == below[arm] { 0.0 } else { (mean - below[arm]) / scale };
+                // A policy may be so certain that there is a mean, but no spread.
+                let advantage = if mean == below[arm] || scale == 0.0 { 0.0 } else { (mean - below[arm]) / scale };
                 let reward = weighted(policy[arm], || advantage);
                 let pull = match update.kl {
                     KlLoss::K2 => weighted(policy[arm], || {
@@ -425,6 +426,24 @@ mod tests {
                 let total: f64 = rest.policy.probs()[0].iter().sum();
                 prop_assert!((total - 1.0).abs() < 1e-12, "{update:?}: {total}");
                 prop_assert!(bandit.expected_update(&rest.policy, &update).unwrap().concat().iter().all(|x| x.is_finite()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_too_certain_for_a_spread_has_no_advantages() {
+        // e^-805 is 0; the first of these was found by chance.
+        for (rewards, logits, beta) in [
+            ([0.0, -6.831083671362647e98, 9.14061963490573e99], [805.1183111038859, 62.22398684362197, 0.0], -300.5f64),
+            ([0.0, 1.0, 2.0], [900.0, 0.0, 1.0], 0.0),
+        ] {
+            let policy = Policy::from_logits(&[logits.to_vec()]).unwrap();
+            let bandit = Bandit::new(vec![rewards.to_vec()], policy.clone()).unwrap();
+            for update in updates(beta.exp(), 0.0) {
+                for at in [&policy, &bandit.stationary(&update).unwrap().policy] {
+                    let update = bandit.expected_update(at, &update).unwrap().concat();
+                    assert!(update.iter().all(|x| x.is_finite()), "{update:?}");
+                }
             }
         }
     }
