@@ -322,7 +322,7 @@ fn check_document(name: &str, expected: &str) {
     let found = fs::read_to_string(&path).unwrap_or_default();
     let has = |text: &str, line: &str| text.lines().any(|other| other == line);
     let missing: Vec<_> = expected.lines().filter(|line| !has(&found, line)).collect();
-    let stale: Vec<_> = found.lines().filter(|line| !has(&expected, line)).collect();
+    let stale: Vec<_> = found.lines().filter(|line| !has(expected, line)).collect();
     assert!(
         found == expected,
         "{name} is not what the files say (ACCORDANT_WRITE=1 writes it)\nmissing:\n{}\nstale:\n{}",
