@@ -66,6 +66,10 @@ pub enum Code {
     PromptFills,
     /// A prompt or a completion without a token.
     EmptyAfterTruncation,
+    /// A message without a role, or with one that is not known.
+    Role,
+    /// A message without content that calls no tool.
+    ContentNull,
 }
 
 impl Code {
@@ -97,6 +101,8 @@ impl Code {
             Self::TooLong => "E_TOO_LONG",
             Self::PromptFills => "E_PROMPT_FILLS",
             Self::EmptyAfterTruncation => "E_EMPTY_AFTER_TRUNCATION",
+            Self::Role => "E_ROLE",
+            Self::ContentNull => "E_CONTENT_NULL",
         }
     }
 
@@ -115,6 +121,8 @@ impl Code {
                 | Self::Type
                 | Self::Null
                 | Self::Kind
+                | Self::Role
+                | Self::ContentNull
         )
     }
 }
@@ -127,6 +135,10 @@ pub enum Warning {
     Alternation,
     /// A key of the row occurs twice; the last value counts.
     DupKey,
+    /// The arguments of a tool call are a string that holds no JSON object.
+    ToolArgs,
+    /// A message holds a part that is not text.
+    NonTextPart,
 }
 
 impl Warning {
@@ -135,6 +147,8 @@ impl Warning {
         match self {
             Self::Alternation => "W_ALTERNATION",
             Self::DupKey => "W_DUP_KEY",
+            Self::ToolArgs => "W_TOOL_ARGS",
+            Self::NonTextPart => "W_NON_TEXT_PART",
         }
     }
 }
