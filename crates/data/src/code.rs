@@ -70,6 +70,14 @@ pub enum Code {
     Role,
     /// A message without content that calls no tool.
     ContentNull,
+    /// A chat template raised an exception, or failed.
+    Template,
+    /// Where the prompt ends cannot be told in tokens.
+    Boundary,
+    /// No token of the record is the assistant's.
+    NoAssistantMask,
+    /// A message holds a part that is not text.
+    Modality,
 }
 
 impl Code {
@@ -103,6 +111,10 @@ impl Code {
             Self::EmptyAfterTruncation => "E_EMPTY_AFTER_TRUNCATION",
             Self::Role => "E_ROLE",
             Self::ContentNull => "E_CONTENT_NULL",
+            Self::Template => "E_TEMPLATE",
+            Self::Boundary => "E_BOUNDARY",
+            Self::NoAssistantMask => "E_NO_ASSISTANT_MASK",
+            Self::Modality => "E_MODALITY",
         }
     }
 
@@ -139,6 +151,16 @@ pub enum Warning {
     ToolArgs,
     /// A message holds a part that is not text.
     NonTextPart,
+    /// The chat template asks for the time, so that what it renders depends on when.
+    TemplateClock,
+    /// A token reaches from the prompt into the completion; it counts as the completion's.
+    BoundaryMerge,
+    /// The text began with two tokens for its beginning; one was dropped.
+    DoubleBos,
+    /// No token that ends a turn follows the assistant's answer: the policy would not learn to stop.
+    NoEos,
+    /// In a batch of one the mismatched completion is the record's own.
+    KlBatch1,
 }
 
 impl Warning {
@@ -149,6 +171,11 @@ impl Warning {
             Self::DupKey => "W_DUP_KEY",
             Self::ToolArgs => "W_TOOL_ARGS",
             Self::NonTextPart => "W_NON_TEXT_PART",
+            Self::TemplateClock => "W_TEMPLATE_CLOCK",
+            Self::BoundaryMerge => "W_BOUNDARY_MERGE",
+            Self::DoubleBos => "W_DOUBLE_BOS",
+            Self::NoEos => "W_NO_EOS",
+            Self::KlBatch1 => "W_KL_BATCH1",
         }
     }
 }

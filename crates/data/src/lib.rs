@@ -31,6 +31,8 @@ pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
 pub mod error;
+#[cfg(feature = "tokenizers")]
+pub mod hf;
 pub mod hh_rlhf;
 pub mod lines;
 pub mod message;
@@ -41,6 +43,8 @@ pub mod record;
 pub mod report;
 pub mod row;
 pub mod solvable;
+#[cfg(feature = "tokenizers")]
+pub mod template;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
