@@ -78,6 +78,8 @@ pub enum Code {
     NoAssistantMask,
     /// A message holds a part that is not text.
     Modality,
+    /// Two lists that belong together differ in length.
+    LenMismatch,
 }
 
 impl Code {
@@ -115,6 +117,7 @@ impl Code {
             Self::Boundary => "E_BOUNDARY",
             Self::NoAssistantMask => "E_NO_ASSISTANT_MASK",
             Self::Modality => "E_MODALITY",
+            Self::LenMismatch => "E_LEN_MISMATCH",
         }
     }
 

@@ -30,6 +30,8 @@ pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
+#[cfg(feature = "tokenizers")]
+pub mod encode;
 pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
@@ -42,6 +44,7 @@ pub mod read;
 pub mod record;
 pub mod report;
 pub mod row;
+pub mod rows;
 pub mod solvable;
 #[cfg(feature = "tokenizers")]
 pub mod template;
