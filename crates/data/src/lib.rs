@@ -26,6 +26,7 @@
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.
 
+pub mod cache;
 pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
@@ -39,6 +40,7 @@ pub mod hh_rlhf;
 pub mod lines;
 pub mod message;
 pub mod order;
+pub mod pack;
 pub mod puzzle;
 pub mod read;
 pub mod record;
