@@ -283,7 +283,7 @@ mod tests {
             "rejected": [{"role": "assistant", "content": "no"}], "stars": [1, 2.5], "meta": {"a": null}}"#;
         let pair: Pair = serde_json::from_str(json).unwrap();
         assert_eq!(pair.prompt, Text::Messages(vec![user("q")]));
-        assert_eq!(pair.meta, serde_json::from_str(r#"{"a": null, "stars": [1, 2.5]}"#).unwrap());
+        assert_eq!(pair.meta, serde_json::from_str::<Map<String, Value>>(r#"{"a": null, "stars": [1, 2.5]}"#).unwrap());
         let written = serde_json::to_string(&pair).unwrap();
         assert!(written.starts_with(r#"{"kind":"pair","prompt":[{"role":"user","content":"q"}],"#), "{written}");
         let twice = json.replace("\"a\"", "\"stars\"");
