@@ -7,7 +7,9 @@
 //! | `strftime_now(format)` | the clock, which a program can stop |
 //! | `{% generation %}` | spans that are learned |
 //! | `trim`, `strip()` and their like | what Python calls white space |
-//! | `is sequence` | true of strings and mappings as well |
+//! | `is sequence`, `is iterable` | true of strings and mappings as well, and not of none |
+//! | numbers, `string` | as Python shows them: `1e+20` |
+//! | `indent`, `join`, `replace`, `format` | the same, with an end to what they make |
 //! | `title`, `rsplit`, `partition`, `rpartition`, `removeprefix`, `removesuffix` | methods of strings |
 //!
 //! White space of blocks is trimmed and stripped as there (`trim_blocks`, `lstrip_blocks`).
@@ -93,7 +95,14 @@ pub(super) fn compile(source: &str, clock: Clock) -> Result<Environment<'static>
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
     });
-    environment.add_test("iterable", |value: &Value| value.kind() == ValueKind::String || value.try_iter().is_ok());
+    environment.add_test("iterable", |value: &Value| {
+        value.kind() == ValueKind::String || (!value.is_none() && value.try_iter().is_ok())
+    });
+    environment.add_filter("string", |value: &Value| shown(value));
+    environment.set_formatter(|out, _, value| match value.as_str() {
+        Some(text) => out.write_str(text).map_err(Error::from),
+        None => out.write_str(&shown(value)).map_err(Error::from),
+    });
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
     });
@@ -101,7 +110,9 @@ pub(super) fn compile(source: &str, clock: Clock) -> Result<Environment<'static>
         let now = clock.now()?;
         jiff::fmt::strtime::format(&format, &now).map_err(|error| invalid(error.to_string()))
     });
-    environment.add_template_owned(NAME, source::rewrite(source, GENERATION, KEPT))?;
+    // Jinja2 ends every line alike, whatever the file's lines end with.
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    environment.add_template_owned(NAME, source::rewrite(&source, GENERATION, KEPT))?;
     Ok(environment)
 }
 
@@ -134,6 +145,15 @@ pub(super) fn describe(error: &Error) -> String {
     match error.line() {
         Some(line) => format!("line {line}: {what}"),
         None => what,
+    }
+}
+
+/// A value as Python's `str` shows it; numbers inside lists are left to the engine.
+fn shown(value: &Value) -> String {
+    let number = (value.kind() == ValueKind::Number).then(|| serde_json::to_value(value).ok()).flatten();
+    match number {
+        Some(serde_json::Value::Number(number)) if number.is_f64() => python_number(&number),
+        _ => value.to_string(),
     }
 }
 

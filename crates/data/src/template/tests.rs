@@ -108,6 +108,9 @@ fn the_jinja_that_templates_use_is_there() {
             "{% set q %}x{{ 1 }}{% endset %}{{ q | upper }}{{ 'X' | lower }}{{ s | replace('b', '') }}{{ s | last }}",
             "X1xacc",
         ),
+        ("{{ none is iterable }}{{ nope is iterable }}{{ 1 is iterable }}", "FalseTrueFalse"),
+        ("{{ 1e20 }} {{ 0.00001 }} {{ 1.0 }} {{ 1e20 | string }} {{ 7 }}", "1e+20 1e-05 1.0 1e+20 7"),
+        ("a\r\n{% if true %}\r\nb\rc\r\n{% endif %}", "a\nb\nc\n"),
         ("{{ m[0].zip.zap is defined }}", ""),
     ];
     for (source, expected) in cases {
