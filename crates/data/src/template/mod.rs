@@ -44,10 +44,10 @@ pub use source::TemplateSource;
 /// # Example
 /// ```
 /// use accordant_data::{Message, Role, template::{ChatTemplate, Conversation}};
-/// let source = "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}\n{% endfor %}";
+/// let source = "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}";
 /// let template = ChatTemplate::new(source, "inline")?;
 /// let rendered = template.render(&Conversation::of(&[Message::new(Role::User, "hi")]))?;
-/// assert_eq!(rendered.text, "<user>hi\n");
+/// assert_eq!(rendered.text, "<user>hi");
 /// assert_eq!(&rendered.text[rendered.generation[0].clone()], "hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

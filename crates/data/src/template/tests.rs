@@ -1,5 +1,6 @@
 //! What templates render, and what they must not do.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -288,4 +289,70 @@ fn the_hash_is_of_the_source() {
     assert!(template("").hash().starts_with("e3b0c44298fc1c14"));
     assert!(template("a").hash().starts_with("ca978112ca1bbdca"));
     assert_eq!((template("a").source(), template("a").origin().to_string()), ("a", "the template `test`".into()));
+}
+
+/// Pieces that a template is made of, whole and broken.
+const PIECES: [&str; 34] = [
+    "{%",
+    "%}",
+    "{{",
+    "}}",
+    "{#",
+    "#}",
+    "-",
+    "+",
+    "{% for m in messages %}",
+    "{% endfor %}",
+    "{% if x %}",
+    "{% else %}",
+    "{% endif %}",
+    "{% generation %}",
+    "{% endgeneration %}",
+    "{% set ns = namespace(a=1) %}",
+    "{% set ns.a = [ns.a] %}",
+    "{% set x = m.content %}",
+    "{% macro f(a) %}",
+    "{% endmacro %}",
+    "{{ f(m) }}",
+    "{{ m.content | trim }}",
+    "{{ messages | tojson }}",
+    "{{ loop.index }}",
+    "{{ m['content'][1:-1] }}",
+    "{% raw %}",
+    "{% endraw %}",
+    "'",
+    "\"",
+    "\\",
+    "\u{F0000}",
+    "é\n",
+    "{% break %}",
+    "{{ raise_exception('x') }}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(512)))]
+
+    #[test]
+    fn any_template_renders_or_says_why(
+        pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..14),
+        tail in any::<String>(),
+        content in any::<String>(),
+    ) {
+        let source = format!("{}{tail}", pieces.concat());
+        if let Ok(template) = ChatTemplate::new(source, "any") {
+            let conversation = Conversation::of(&[Message::new(Role::User, content), Message::new(Role::Assistant, "<s>")]);
+            let special = SpecialText::new(["<s>"]);
+            for continue_final_message in [false, true] {
+                let conversation = Conversation { continue_final_message, ..conversation.clone() };
+                match template.render_with(&conversation, &special) {
+                    Ok(rendered) => {
+                        let inside = |place: usize| rendered.text.is_char_boundary(place);
+                        prop_assert!(rendered.generation.iter().all(|span| inside(span.start) && inside(span.end)));
+                        prop_assert!(rendered.literals.iter().all(|place| inside(*place)));
+                    }
+                    Err(reason) => prop_assert_eq!(reason.code, Code::Template),
+                }
+            }
+        }
+    }
 }
