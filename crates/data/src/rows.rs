@@ -1,10 +1,14 @@
 //! Rows of token ids, and their layout as rectangles of plain numbers.
 //!
 //! A [`TokenRow`] is what one sequence is and which of it is scored. [`Padded`] brings rows to one length; with the
-//! feature `tensors` [`crate::collate`] makes tensors of it. Which tokens are scored and which are padding is told by
+//! feature `tensors` the module `collate` makes tensors of it. Which tokens are scored and which are padding is told by
 //! their places, never by their ids.
 
-use crate::{Error, Result, tokens::TokenPair};
+use crate::{
+    Code, Error, Result, Warning,
+    report::Reason,
+    tokens::{TokenList, TokenPair},
+};
 
 /// The label of a token that is not scored.
 pub const IGNORED: i64 = -100;
@@ -178,8 +182,8 @@ pub fn pair_rows(pairs: &[TokenPair], whole: bool) -> Vec<TokenRow> {
 /// let (rows, groups) = list_rows(&lists);
 /// assert_eq!((rows[2].ids.clone(), groups), (vec![1, 4], vec![0, 0, 0]));
 /// ```
-pub fn list_rows(lists: &[crate::tokens::TokenList]) -> (Vec<TokenRow>, Vec<usize>) {
-    let row = |(group, list): (usize, &crate::tokens::TokenList)| {
+pub fn list_rows(lists: &[TokenList]) -> (Vec<TokenRow>, Vec<usize>) {
+    let row = |(group, list): (usize, &TokenList)| {
         let prompt = list.prompt.clone();
         let row = move |candidate: &Vec<u32>| (TokenRow::of(&prompt, candidate), group);
         list.candidates.iter().map(row).collect::<Vec<_>>()
@@ -188,8 +192,7 @@ pub fn list_rows(lists: &[crate::tokens::TokenList]) -> (Vec<TokenRow>, Vec<usiz
 }
 
 /// Rows that pair each prompt with the completion of the record before it, the first with the last one's: the
-/// mismatched responses from which the KTO family estimates its baseline. In a batch of one the pair is the real one,
-/// which is [`crate::Warning::KlBatch1`].
+/// mismatched responses from which the KTO family estimates its baseline. See [`mismatch_warning`].
 ///
 /// # Example
 /// ```
@@ -200,6 +203,11 @@ pub fn list_rows(lists: &[crate::tokens::TokenList]) -> (Vec<TokenRow>, Vec<usiz
 pub fn mismatched_rows(records: &[(&[u32], &[u32])]) -> Vec<TokenRow> {
     let before = records.iter().cycle().skip(records.len().saturating_sub(1));
     records.iter().zip(before).map(|((prompt, _), (_, completion))| TokenRow::of(prompt, completion)).collect()
+}
+
+/// What is odd about a baseline from batches of this size: in a batch of one the mismatched pair is the real one.
+pub fn mismatch_warning(batch_size: usize) -> Option<Warning> {
+    (batch_size == 1).then_some(Warning::KlBatch1)
 }
 
 /// Whether good and bad examples weigh about the same, as the KTO paper asks for.
@@ -256,7 +264,7 @@ impl StepRow {
     /// Lays out a prompt and its steps. With `last_only` only the last step's label counts.
     ///
     /// # Errors
-    /// A [`crate::Code::LenMismatch`] where there are not as many labels as steps, or a separator without a token.
+    /// A [`Code::LenMismatch`] where there are not as many labels as steps, or a separator without a token.
     ///
     /// # Example
     /// ```
@@ -271,8 +279,7 @@ impl StepRow {
         labels: &[Option<f64>],
         separator: &[u32],
         last_only: bool,
-    ) -> Result<Self, crate::report::Reason> {
-        use crate::{Code, report::Reason};
+    ) -> Result<Self, Reason> {
         if steps.len() != labels.len() {
             let message = format!("expected one for each of {} steps, found {}", steps.len(), labels.len());
             return Err(Reason::field(Code::LenMismatch, "labels", message));
@@ -321,12 +328,8 @@ mod tests {
 
     #[test]
     fn rewards_are_read_at_the_last_token_of_the_whole_text() {
-        let pairs = [pair(&[1], &[2, 3], &[]), pair(&[], &[6, 7], &[8])];
-        let pairs = [
-            TokenPair { rejected: vec![5], prompt: vec![], chosen: vec![1, 2, 3], ..pairs[0].clone() },
-            pairs[1].clone(),
-        ];
-        let pairs = [TokenPair { rejected: vec![4, 5], ..pairs[0].clone() }, pairs[1].clone()];
+        // The specification's: chosen [1, 2, 3] and [6, 7], rejected [4, 5] and [8].
+        let pairs = [pair(&[], &[1, 2, 3], &[4, 5]), pair(&[], &[6, 7], &[8])];
         let padded = Padded::new(&pair_rows(&pairs, true), 0, PadSide::Right, 1);
         assert_eq!(padded.ids, [1, 2, 3, 6, 7, 0, 4, 5, 0, 8, 0, 0]);
         assert_eq!(padded.last_tokens(), [Some(2), Some(1), Some(1), Some(0)]);
@@ -350,7 +353,7 @@ mod tests {
         let with = TokenPair { margin: Some(0.5), id: "a".into(), ..pair(&[1], &[2], &[3]) };
         let without = TokenPair { id: "b".into(), ..pair(&[1], &[2], &[3]) };
         assert_eq!(margins(&[with.clone(), with.clone()]).unwrap(), Some(vec![0.5, 0.5]));
-        assert_eq!(margins(&[without.clone()]).unwrap(), None);
+        assert_eq!(margins(std::slice::from_ref(&without)).unwrap(), None);
         assert_eq!(margins(&[]).unwrap(), None);
         let error = margins(&[without, with]).unwrap_err().to_string();
         assert_eq!(error, "E_MARGIN_MIXED: record `a` has a margin and record `b` has none");
@@ -361,6 +364,7 @@ mod tests {
         let rows = mismatched_rows(&[(&[1], &[2]), (&[3], &[4]), (&[5], &[6])]);
         assert_eq!(rows.iter().map(|row| row.ids.clone()).collect::<Vec<_>>(), [[1, 6], [3, 2], [5, 4]]);
         assert_eq!(mismatched_rows(&[(&[1], &[2])])[0].ids, [1, 2]);
+        assert_eq!([0, 1, 2].map(mismatch_warning), [None, Some(Warning::KlBatch1), None]);
         assert!(mismatched_rows(&[]).is_empty());
     }
 

@@ -330,7 +330,8 @@ fn d45_an_image_in_a_text_model_is_refused_by_the_place_of_its_message() {
 fn d47_conversations_need_a_template_and_the_report_names_it() {
     let without = chat(|files| files.template = None);
     let pair = Pair::new(vec![user("q")], vec![assistant("a")], vec![assistant("b")]).unwrap();
-    let error = Encoder::new(&without, EncodeOptions::default()).unwrap().pairs(&[pair.clone()]).unwrap_err();
+    let error =
+        Encoder::new(&without, EncodeOptions::default()).unwrap().pairs(std::slice::from_ref(&pair)).unwrap_err();
     assert!(error.to_string().starts_with("E_NO_TEMPLATE"), "{error}");
     let tokenizer = without.with_builtin(Builtin::ChatMl).unwrap();
     let (_, report) = Encoder::new(&tokenizer, EncodeOptions::default()).unwrap().pairs(&[pair]).unwrap();
