@@ -3,13 +3,15 @@
 //! | file | what is read |
 //! |---|---|
 //! | `tokenizer.json` | the vocabulary and how text is split |
-//! | `tokenizer_config.json` | special tokens, `add_bos_token`, `add_eos_token`, `model_max_length`, `chat_template` |
+//! | `tokenizer_config.json` | special tokens, `add_bos_token`, `model_max_length`, `chat_template` |
 //! | `special_tokens_map.json` | special tokens that the configuration does not name |
 //! | `chat_template.jinja` | the chat template; counts before the configuration's |
 //! | `generation_config.json` | further tokens that end a generation |
 //!
 //! All but the first may be absent. What is absent stays so: no token stands in for another, except that rows are
 //! padded with the end of text where a tokenizer has no padding, which harms nobody because padding is told by its place.
+//! `add_eos_token` and `padding_side` change nothing: answers end, and rows are padded, as [`crate::encode`] and
+//! [`crate::rows`] say.
 
 use std::{
     borrow::Cow,

@@ -34,7 +34,7 @@ use crate::{
     report::Reason,
     rows::{StepRow, TokenRow},
     template::{ChatTemplate, Conversation, Rendered, hex, template_view},
-    tokens::{Cut, TokenPair, TokenReport},
+    tokens::{Cut, TokenList, TokenPair, TokenReport, TokenSingle},
 };
 
 /// How many records are decoded again to see that their tokens say what their text says.
@@ -92,6 +92,41 @@ impl Sides {
         };
         self.completions.iter().map(row).collect()
     }
+
+    /// The first completion as a response with its label.
+    ///
+    /// # Errors
+    /// [`Code::DivergentTurns`] where some tokens must not be scored, and [`Code::EmptyList`] without a completion.
+    pub fn into_single(self, id: impl Into<String>, desirable: bool) -> Result<TokenSingle, Reason> {
+        check_whole(self.completions.iter().map(|completion| &completion.mask[..]))?;
+        let no_completion = || Reason::field(Code::EmptyList, "completion", "expected one, found none");
+        let completion = self.completions.into_iter().next().ok_or_else(no_completion)?.ids;
+        let (prompt, columns) = (self.prompt, BTreeMap::new());
+        Ok(TokenSingle { id: id.into(), prompt, completion, desirable, weight: 1.0, label_prob: None, columns })
+    }
+
+    /// The completions as a list with their scores.
+    ///
+    /// # Errors
+    /// As [`Sides::into_single`], and [`Code::LenMismatch`] where there is not a score for each.
+    pub fn into_list(self, id: impl Into<String>, scores: Vec<f64>) -> Result<TokenList, Reason> {
+        check_whole(self.completions.iter().map(|completion| &completion.mask[..]))?;
+        if scores.len() != self.completions.len() {
+            let message =
+                format!("expected one for each of {} completions, found {}", self.completions.len(), scores.len());
+            return Err(Reason::field(Code::LenMismatch, "scores", message));
+        }
+        let candidates = self.completions.into_iter().map(|completion| completion.ids).collect();
+        Ok(TokenList::new(id, self.prompt, candidates, scores))
+    }
+}
+
+fn check_whole<'a>(masks: impl IntoIterator<Item = &'a [bool]>) -> Result<(), Reason> {
+    if masks.into_iter().flatten().all(|scored| *scored) {
+        return Ok(());
+    }
+    let message = "some tokens of the completions must not be scored: use the rows, which carry their masks";
+    Err(Reason::new(Code::DivergentTurns, message))
 }
 
 /// A pair as token ids, with what of its completions is scored.
@@ -120,13 +155,8 @@ impl EncodedPair {
     /// # Errors
     /// [`Code::DivergentTurns`] where some tokens must not be scored: they are not the assistant's.
     pub fn into_pair(self) -> Result<TokenPair, Reason> {
-        match self.chosen_mask.iter().chain(&self.rejected_mask).all(|scored| *scored) {
-            true => Ok(self.pair),
-            false => {
-                let message = "some tokens of the completions must not be scored: use the rows of the pair";
-                Err(Reason::new(Code::DivergentTurns, message))
-            }
-        }
+        check_whole([&self.chosen_mask[..], &self.rejected_mask])?;
+        Ok(self.pair)
     }
 }
 

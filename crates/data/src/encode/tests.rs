@@ -138,6 +138,20 @@ fn d02_prompt_and_completion_say_what_the_rendered_text_says() {
 }
 
 #[test]
+fn d02_tokens_that_do_not_say_the_text_are_counted_in_the_report() {
+    let lowercase = chat(|files| {
+        let mut tokenizer: Value = serde_json::from_slice(&files.tokenizer).unwrap();
+        tokenizer["normalizer"] = json!({"type": "Lowercase"});
+        files.tokenizer = serde_json::to_vec(&tokenizer).unwrap();
+    });
+    let encoder = Encoder::new(&lowercase, EncodeOptions::default()).unwrap();
+    let pairs = [Pair::new("The", " cat", " CAT sat").unwrap(), Pair::new("the", " cat", " sat").unwrap()];
+    let (_, report) = encoder.pairs(&pairs).unwrap();
+    assert_eq!(report.changed_texts, 2, "both sides of the first pair");
+    assert!(report.to_string().contains("texts changed              2 of the first 4"), "{report}");
+}
+
+#[test]
 fn d01_a_token_across_the_boundary_belongs_to_the_completion_and_is_counted() {
     let tokenizer = chat(|_| {});
     // " cat" is one token: of "the " and "cat" the space moves over.
@@ -437,6 +451,23 @@ fn pairs_with_tokens_that_must_not_be_scored_do_not_pass_for_others() {
     assert_eq!(encoded.into_pair().unwrap_err().code, Code::DivergentTurns);
     let mixed = sides(&tokenizer, EncodeOptions::default(), "the", &[vec![assistant("x")].into()]);
     assert_eq!(code(mixed), Code::Type);
+}
+
+#[test]
+fn sides_become_single_responses_and_lists() {
+    let tokenizer = chat(|_| {});
+    let several = || sides(&tokenizer, EncodeOptions::default(), "the", &[" cat".into(), " mat".into()]).unwrap();
+    let single = several().into_single("a", true).unwrap();
+    assert_eq!(tokenizer.decode(&single.completion, false).unwrap(), " cat<|im_end|>");
+    assert_eq!((single.prompt, single.desirable, single.weight), (several().prompt, true, 1.0));
+    let list = several().into_list("a", vec![1.0, 2.0]).unwrap();
+    assert_eq!((list.candidates.len(), list.scores), (2, vec![1.0, 2.0]));
+    assert_eq!(several().into_list("a", vec![1.0]).unwrap_err().code, Code::LenMismatch);
+    assert_eq!(Sides::default().into_single("a", true).unwrap_err().code, Code::EmptyList);
+    let turns: Text = vec![assistant("a"), user("b"), assistant("c")].into();
+    let masked = || sides(&tokenizer, EncodeOptions::default(), vec![user("q")], std::slice::from_ref(&turns)).unwrap();
+    assert_eq!(masked().into_single("a", true).unwrap_err().code, Code::DivergentTurns);
+    assert_eq!(masked().into_list("a", vec![1.0]).unwrap_err().code, Code::DivergentTurns);
 }
 
 #[test]
