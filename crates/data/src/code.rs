@@ -66,6 +66,52 @@ pub enum Code {
     PromptFills,
     /// A prompt or a completion without a token.
     EmptyAfterTruncation,
+    /// A message has a role that is not known, or none.
+    Role,
+    /// A message has no content and calls no tool.
+    ContentNull,
+    /// Two consecutive turns of one speaker, where the options forbid that.
+    Alternation,
+    /// The tools are a string that holds no JSON list.
+    ToolsJson,
+    /// A prompt ends with an assistant message, where the options forbid that.
+    PromptEndsAssistant,
+    /// Two lists that belong together differ in length.
+    LenMismatch,
+    /// An order that does not name each completion once.
+    NotPermutation,
+    /// Ranks and scores put the completions into different orders.
+    RankScoreDisagree,
+    /// The votes do not add up to their total.
+    VoteTotal,
+    /// No vote was cast.
+    NoVotes,
+    /// A label is of another type than a boolean, 0 or 1.
+    LabelType,
+    /// A label or a winner is not one of those that are known.
+    LabelValue,
+    /// A tie, where the options want a winner.
+    Tie,
+    /// A node whose parent is not there.
+    Orphan,
+    /// A node that is its own ancestor.
+    Cycle,
+    /// Two nodes of one tree have the same id.
+    DupNode,
+    /// A tree without one root.
+    TreeState,
+    /// An id that was seen with other content.
+    DupId,
+    /// An image, video or sound where text is needed.
+    Modality,
+    /// A record of another kind than the file's first.
+    KindMixed,
+    /// The end of the prompt cannot be found in the tokens.
+    Boundary,
+    /// No token of the record is the assistant's.
+    NoAssistantMask,
+    /// The chat template fails on the record.
+    Template,
 }
 
 impl Code {
@@ -97,6 +143,29 @@ impl Code {
             Self::TooLong => "E_TOO_LONG",
             Self::PromptFills => "E_PROMPT_FILLS",
             Self::EmptyAfterTruncation => "E_EMPTY_AFTER_TRUNCATION",
+            Self::Role => "E_ROLE",
+            Self::ContentNull => "E_CONTENT_NULL",
+            Self::Alternation => "E_ALTERNATION",
+            Self::ToolsJson => "E_TOOLS_JSON",
+            Self::PromptEndsAssistant => "E_PROMPT_ENDS_ASSISTANT",
+            Self::LenMismatch => "E_LEN_MISMATCH",
+            Self::NotPermutation => "E_NOT_PERMUTATION",
+            Self::RankScoreDisagree => "E_RANK_SCORE_DISAGREE",
+            Self::VoteTotal => "E_VOTE_TOTAL",
+            Self::NoVotes => "E_NO_VOTES",
+            Self::LabelType => "E_LABEL_TYPE",
+            Self::LabelValue => "E_LABEL_VALUE",
+            Self::Tie => "E_TIE",
+            Self::Orphan => "E_ORPHAN",
+            Self::Cycle => "E_CYCLE",
+            Self::DupNode => "E_DUP_NODE",
+            Self::TreeState => "E_TREE_STATE",
+            Self::DupId => "E_DUP_ID",
+            Self::Modality => "E_MODALITY",
+            Self::KindMixed => "E_KIND_MIXED",
+            Self::Boundary => "E_BOUNDARY",
+            Self::NoAssistantMask => "E_NO_ASSISTANT_MASK",
+            Self::Template => "E_TEMPLATE",
         }
     }
 
@@ -115,6 +184,14 @@ impl Code {
                 | Self::Type
                 | Self::Null
                 | Self::Kind
+                | Self::Role
+                | Self::ContentNull
+                | Self::ToolsJson
+                | Self::LenMismatch
+                | Self::NotPermutation
+                | Self::LabelType
+                | Self::LabelValue
+                | Self::KindMixed
         )
     }
 }
@@ -127,6 +204,56 @@ pub enum Warning {
     Alternation,
     /// A key of the row occurs twice; the last value counts.
     DupKey,
+    /// The prompt stands in the completions as well; it was taken out there.
+    RedundantPrompt,
+    /// The arguments of a tool call are a string that is no JSON; it was kept.
+    ToolArgs,
+    /// A part of a message is no text; it was kept as it is.
+    NonTextPart,
+    /// A margin below 0.
+    NegativeMargin,
+    /// Cached log-probabilities of a reference that is not named; they were left out.
+    RefCache,
+    /// A user who is not in the table of users.
+    UserMissing,
+    /// Two segments of different lengths.
+    SegmentLen,
+    /// Ranks of siblings outside 0 to their number less one.
+    RankGap,
+    /// A response time above the limit; it was kept.
+    Slow,
+    /// Pairs were turned into single labels: a chosen response may be bad, a rejected one good.
+    Unpair,
+    /// A record that was seen before, with the same content.
+    Dup,
+    /// An integer beyond 2^53 was rounded.
+    Precision,
+    /// A split made for generation is used for preferences.
+    SplitGen,
+    /// An overall score of 10 that the fine-grained ratings do not explain.
+    Overall10,
+    /// The label says the opposite of the scores.
+    LabelScore,
+    /// The preferred comment is older than the other.
+    Time,
+    /// The confidence points to the other side than the choice; the choice counts.
+    ConfidenceSign,
+    /// A user who gave every response the same score.
+    ConstantRater,
+    /// The chat template reads the clock: its text changes from day to day.
+    TemplateClock,
+    /// A token covers the end of the prompt and the beginning of the completion.
+    BoundaryMerge,
+    /// Two tokens that begin the text; one was dropped.
+    DoubleBos,
+    /// A completion without a token that ends it: a policy would not learn to stop.
+    NoEos,
+    /// A batch of one has no other completion for the KL baseline.
+    KlBatch1,
+    /// The stronger model's responses are hardly better than the weaker one's.
+    Delta,
+    /// The position bias grows with the difficulty.
+    DifficultyPosition,
 }
 
 impl Warning {
@@ -135,6 +262,31 @@ impl Warning {
         match self {
             Self::Alternation => "W_ALTERNATION",
             Self::DupKey => "W_DUP_KEY",
+            Self::RedundantPrompt => "W_REDUNDANT_PROMPT",
+            Self::ToolArgs => "W_TOOL_ARGS",
+            Self::NonTextPart => "W_NON_TEXT_PART",
+            Self::NegativeMargin => "W_NEGATIVE_MARGIN",
+            Self::RefCache => "W_REF_CACHE",
+            Self::UserMissing => "W_USER_MISSING",
+            Self::SegmentLen => "W_SEGMENT_LEN",
+            Self::RankGap => "W_RANK_GAP",
+            Self::Slow => "W_SLOW",
+            Self::Unpair => "W_UNPAIR",
+            Self::Dup => "W_DUP",
+            Self::Precision => "W_PRECISION",
+            Self::SplitGen => "W_SPLIT_GEN",
+            Self::Overall10 => "W_OVERALL_10",
+            Self::LabelScore => "W_LABEL_SCORE",
+            Self::Time => "W_TIME",
+            Self::ConfidenceSign => "W_CONFIDENCE_SIGN",
+            Self::ConstantRater => "W_CONSTANT_RATER",
+            Self::TemplateClock => "W_TEMPLATE_CLOCK",
+            Self::BoundaryMerge => "W_BOUNDARY_MERGE",
+            Self::DoubleBos => "W_DOUBLE_BOS",
+            Self::NoEos => "W_NO_EOS",
+            Self::KlBatch1 => "W_KL_BATCH1",
+            Self::Delta => "W_DELTA",
+            Self::DifficultyPosition => "W_DIFFICULTY_POSITION",
         }
     }
 }
