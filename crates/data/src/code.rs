@@ -112,6 +112,8 @@ pub enum Code {
     NoAssistantMask,
     /// The chat template fails on the record.
     Template,
+    /// The row has a warning that the options deny.
+    Denied,
 }
 
 impl Code {
@@ -166,6 +168,7 @@ impl Code {
             Self::Boundary => "E_BOUNDARY",
             Self::NoAssistantMask => "E_NO_ASSISTANT_MASK",
             Self::Template => "E_TEMPLATE",
+            Self::Denied => "E_DENIED",
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`record`], [`text`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
+//! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
 //! | [`read`], [`row`] | JSON Lines: the loop, its options, and the seam for a reader of your own |
 //! | [`lines`] | lines of plain and gzip files in bounded memory |
@@ -33,6 +33,7 @@ pub mod collate;
 pub mod error;
 pub mod hh_rlhf;
 pub mod lines;
+pub mod message;
 pub mod order;
 pub mod puzzle;
 pub mod read;

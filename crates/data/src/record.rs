@@ -148,7 +148,7 @@ fn same_but_for_trailing_space(a: &Text, b: &Text) -> bool {
     match (a, b) {
         (Text::Plain(a), Text::Plain(b)) => a.trim_end() == b.trim_end(),
         (Text::Messages(a), Text::Messages(b)) => {
-            let same = |(a, b): (&Message, &Message)| a.role == b.role && a.content.trim_end() == b.content.trim_end();
+            let same = |(a, b): (&Message, &Message)| a.same_but_for_trailing_space(b);
             a.len() == b.len() && a.iter().zip(b).all(same)
         }
         _ => false,
@@ -299,10 +299,8 @@ mod tests {
         assert!(error(r#"{"prompt": "q", "chosen": "yes"}"#).contains("missing field `rejected`"));
         let got = error(r#"{"prompt": 1, "chosen": "yes", "rejected": "no"}"#);
         assert!(got.contains("integer `1`, expected a string or a list of messages"), "{got}");
-        let got = error(r#"{"prompt": [{"role": "user", "content": "q", "tool_calls": []}]}"#);
-        assert!(got.contains("unknown field `tool_calls`"), "{got}");
         let got = error(r#"{"prompt": [{"role": "wizard", "content": "q"}]}"#);
-        assert!(got.contains("unknown variant `wizard`"), "{got}");
+        assert!(got.contains("E_ROLE: field `[0].role`") && got.contains("wizard"), "{got}");
     }
 
     // Eighths are exact in JSON; the parser may miss the last bit of other numbers.
@@ -316,7 +314,7 @@ mod tests {
         let role = prop_oneof![Just(Role::User), Just(Role::Assistant), Just(Role::Developer), Just(Role::Tool)];
         let prompt = prop::collection::vec((role, any::<String>()), 1..4);
         let chat = (prompt, any::<String>(), any::<String>()).prop_map(|(prompt, b, c)| {
-            let prompt: Vec<_> = prompt.into_iter().map(|(role, content)| Message { role, content }).collect();
+            let prompt: Vec<_> = prompt.into_iter().map(|(role, content)| Message::new(role, content)).collect();
             (prompt.into(), vec![assistant(&b)].into(), vec![assistant(&c)].into())
         });
         prop_oneof![plain, chat]

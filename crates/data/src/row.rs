@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => format!("boolean {value}"),

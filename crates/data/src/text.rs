@@ -1,43 +1,66 @@
 //! Roles, messages, and texts that are a string or a list of messages.
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, value::SeqAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
+
+pub use crate::message::Message;
+use crate::{code::Code, message::at, report::Reason, row::describe};
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// # Example
+/// ```
+/// use accordant_data::Role;
+/// assert_eq!(Role::from_name("human"), Some(Role::User));
+/// assert_eq!(Role::from_name("critic"), None);
+/// assert_eq!(Role::User.as_str(), "user");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Role {
     /// Instructions that stand over the conversation.
     System,
     /// The same, from the developer of an application.
     Developer,
     /// The person.
-    #[serde(alias = "human", alias = "prompter", alias = "User")]
     User,
     /// The model.
-    #[serde(alias = "gpt", alias = "bot", alias = "model", alias = "Assistant", alias = "chatbot")]
     Assistant,
     /// What a tool gave back.
-    #[serde(alias = "function", alias = "observation", alias = "toolResult")]
     Tool,
 }
 
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
+impl Role {
+    /// The name that is written, such as `user`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Developer => "developer",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+
+    /// The role of a name as it is written, or of another name by which data sets know it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "system" => Self::System,
+            "developer" => Self::Developer,
+            "user" | "human" | "prompter" | "User" => Self::User,
+            "assistant" | "gpt" | "bot" | "model" | "Assistant" | "chatbot" => Self::Assistant,
+            "tool" | "function" | "observation" | "toolResult" => Self::Tool,
+            _ => return None,
+        })
+    }
 }
 
-impl Message {
-    /// A message.
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let unknown = || de::Error::unknown_variant(&name, &["system", "developer", "user", "assistant", "tool"]);
+        Self::from_name(&name).ok_or_else(unknown)
     }
 }
 
@@ -52,6 +75,26 @@ pub enum Text {
 }
 
 impl Text {
+    /// A text from its JSON: a string, or a list of messages.
+    ///
+    /// # Errors
+    /// Of the field, such as `[2].role`: those of [`Message::from_json`], and [`Code::Type`] for another JSON type.
+    pub fn from_json(value: Value) -> Result<Self, Reason> {
+        match value {
+            Value::String(text) => Ok(Self::Plain(text)),
+            Value::Array(messages) => {
+                let message = |(index, message)| {
+                    Message::from_json(message).map_err(|reason| at(format_args!("[{index}]"), reason))
+                };
+                messages.into_iter().enumerate().map(message).collect::<Result<_, _>>().map(Self::Messages)
+            }
+            other => {
+                let message = format!("expected a string or a list of messages, found {}", describe(&other));
+                Err(Reason::new(Code::Type, message))
+            }
+        }
+    }
+
     /// The string, if it is one.
     pub fn as_plain(&self) -> Option<&str> {
         match self {
@@ -72,7 +115,7 @@ impl Text {
     pub fn is_blank(&self) -> bool {
         match self {
             Self::Plain(text) => text.trim().is_empty(),
-            Self::Messages(messages) => messages.iter().all(|message| message.content.trim().is_empty()),
+            Self::Messages(messages) => messages.iter().all(Message::is_blank),
         }
     }
 
@@ -118,10 +161,78 @@ impl<'de> Deserialize<'de> for Text {
                 Ok(Text::Plain(text.into()))
             }
 
-            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Text, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Text::Messages)
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
+                let mut messages = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    let place = |reason| de::Error::custom(at(format_args!("[{}]", messages.len()), reason));
+                    let message = Message::from_json(value).map_err(place)?;
+                    messages.push(message);
+                }
+                Ok(Text::Messages(messages))
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::{Message, Text};
+
+    impl JsonSchema for Text {
+        fn schema_name() -> Cow<'static, str> {
+            "Text".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "A string as it is, or messages for a chat template.",
+                "anyOf": [{"type": "string"}, {"type": "array", "items": generator.subschema_for::<Message>()}]
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_is_read_under_its_names_and_written_under_one() {
+        let names = [
+            (Role::System, &["system"][..]),
+            (Role::Developer, &["developer"]),
+            (Role::User, &["user", "human", "prompter", "User"]),
+            (Role::Assistant, &["assistant", "gpt", "bot", "model", "Assistant", "chatbot"]),
+            (Role::Tool, &["tool", "function", "observation", "toolResult"]),
+        ];
+        for (role, names) in names {
+            assert_eq!(serde_json::to_value(role).unwrap(), names[0]);
+            assert_eq!(role.as_str(), names[0]);
+            for name in names {
+                assert_eq!(serde_json::from_value::<Role>((*name).into()).unwrap(), role);
+            }
+        }
+        assert!(serde_json::from_str::<Role>("\"USER\"").is_err());
+    }
+
+    #[test]
+    fn a_bad_message_is_named_by_its_place_in_the_text() {
+        let json = r#"[{"role": "user", "content": "a"}, {"role": "critic", "content": "b"}]"#;
+        let expected = "E_ROLE: field `[1].role`: expected `system`, `developer`, `user`, `assistant` or `tool`, \
+            found string \"critic\"";
+        let error = serde_json::from_str::<Text>(json).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+        let reason = Text::from_json(serde_json::from_str(json).unwrap()).unwrap_err();
+        assert_eq!((reason.to_string(), reason.field.as_deref()), (expected.into(), Some("[1].role")));
+        let number = Text::from_json(7.into()).unwrap_err().to_string();
+        assert_eq!(number, "E_TYPE: expected a string or a list of messages, found number 7");
+        assert_eq!(Text::from_json("a".into()).unwrap(), "a".into());
+        let list = serde_json::json!([{"role": "user", "content": "a"}]);
+        assert_eq!(Text::from_json(list).unwrap(), vec![Message::new(Role::User, "a")].into());
     }
 }
