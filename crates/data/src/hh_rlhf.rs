@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::{
     error::Result,
     read::{LoadOptions, read_jsonl},
-    record::{Message, Pair, Provenance, Role},
+    record::{Message, Pair, Role},
     report::{Code, LoadReport, Reason, Warning},
 };
 
@@ -136,19 +136,17 @@ pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Ve
 /// # Errors
 /// Those of [`read_hh_rlhf`].
 pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
-    let (_, source) = names(path.as_ref());
-    read_jsonl(path, options, |mut row| {
+    let ((_, source), group) = (names(path.as_ref()), group.to_owned());
+    read_jsonl(path, options, move |mut row| {
         let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
         let mut pair = pair_from_row(&chosen, &rejected)?;
         if repeats_a_speaker(&pair) {
             row.warn(Warning::Alternation);
         }
-        let (line, record_index) = (row.line, row.record_index);
-        let (file, source) = (row.file.to_string_lossy().into_owned(), source.clone());
-        pair.id = format!("{source}:{record_index}");
-        pair.group = Some(group.into());
-        pair.provenance = Some(Provenance { source, file, line, record_index });
-        pair.meta = row.fields;
+        pair.envelope.id = format!("{source}:{}", row.record_index);
+        pair.envelope.group = Some(group.clone());
+        pair.envelope.provenance = Some(row.provenance(&source));
+        pair.envelope.meta = row.fields.into_rest();
         Ok(pair)
     })
 }

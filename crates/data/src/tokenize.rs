@@ -213,14 +213,15 @@ impl Tokenizer {
             match truncation.apply(&mut prompt, &mut chosen, &mut rejected) {
                 Err(reason) => report.reject(reason.code),
                 Ok(cut) => {
-                    let numbers = pair.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+                    let numbers =
+                        pair.envelope.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
                     let pair = TokenPair {
-                        weight: pair.weight.unwrap_or(1.0),
+                        weight: pair.envelope.weight.unwrap_or(1.0),
                         margin: pair.margin,
                         label_prob: pair.p_chosen,
-                        group: pair.group.clone(),
+                        group: pair.envelope.group.clone(),
                         columns: numbers.collect(),
-                        ..TokenPair::new(pair.id.clone(), prompt, chosen, rejected)
+                        ..TokenPair::new(pair.envelope.id.clone(), prompt, chosen, rejected)
                     };
                     report.add(&pair, cut);
                     out.push(pair);
@@ -313,8 +314,8 @@ mod tests {
     #[test]
     fn numbers_of_the_record_become_columns() {
         let mut pair = Pair::new("the cat", " sat", " ate").unwrap();
-        pair.meta.insert("reward_gaps".into(), 0.5.into());
-        pair.meta.insert("source".into(), "here".into());
+        pair.envelope.meta.insert("reward_gaps".into(), 0.5.into());
+        pair.envelope.meta.insert("source".into(), "here".into());
         let (tokens, _) = tokenizer().pairs(&[pair], &Truncation::keep_end(64)).unwrap();
         assert_eq!(tokens[0].columns, [("reward_gaps".to_owned(), 0.5)].into());
     }
