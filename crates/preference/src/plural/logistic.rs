@@ -271,6 +271,8 @@ mod tests {
         let [loss, slope, _] = cross_entropy(800.0, 1.0);
         assert!(loss == 0.0 && slope == 0.0, "no −0.0 · ∞");
         assert_eq!(cross_entropy(-800.0, 1.0)[..2], [800.0, -1.0]);
+        // A certain chance that came true.
+        assert_eq!([cross_entropy(f64::INFINITY, 1.0), cross_entropy(f64::NEG_INFINITY, 0.0)], [[0.0; 3]; 2]);
     }
 
     #[test]
@@ -339,6 +341,32 @@ mod tests {
         judged.push(1, 0, Outcome::First).unwrap();
         judged.push(2, 0, Outcome::First).unwrap();
         none.fit(&items, &judged).unwrap();
+    }
+
+    #[test]
+    fn no_curvature_is_a_ten_millionth_of_what_even_chances_have() {
+        let diagonal = |values: [f64; 2]| DMatrix::from_diagonal(&DVector::from_column_slice(&values));
+        let spread = diagonal([4.0, 0.5]);
+        assert!(is_flat(&diagonal([1.0, 3.9e-7]), &spread));
+        assert!(!is_flat(&diagonal([1.0, 4.1e-7]), &spread));
+        // No pair tells anything apart.
+        assert!(is_flat(&diagonal([0.0; 2]), &diagonal([0.0; 2])));
+    }
+
+    #[test]
+    fn the_tolerance_is_for_each_comparison_by_its_weight_and_its_users() {
+        // One pair of weight 2 of a user who counts tenfold: a slope of 10 at even chances, half of the 20 comparisons.
+        let (items, term) = (Items::table(2), Term { user: 3, first: 0, second: 1, share: 1.0, weight: 2.0 });
+        let problem = Logistic { items: &items, terms: &[term], mean: &[0.0; 2], base: &[], prior: 1.0 };
+        let iterations = |tolerance: f64| {
+            let weight = |user: usize| if user == 3 { 10.0 } else { f64::NAN };
+            let fit = LogisticConfig::new().with_tolerance(tolerance).fit_problem(&problem, weight, vec![0.0; 2]);
+            fit.unwrap().report.iterations
+        };
+        assert_eq!((iterations(0.501), iterations(0.499) > 0), (0, true));
+        // Fewer than one comparison count as one.
+        let small = LogisticConfig::new().with_tolerance(0.501).fit_problem(&problem, |_| 1e-3, vec![0.0; 2]).unwrap();
+        assert_eq!(small.report.iterations, 0);
     }
 
     #[test]

@@ -537,6 +537,15 @@ mod tests {
         table.pull_back(&[1.0, 2.0], &mut gradient);
         assert_eq!(gradient, [94.0, 13.0]);
         assert!(table.check(3).is_err() && Items::table(0).is_empty());
+        // Items that are added one by one.
+        let (mut table, mut features) = (table, Items::no_features(2));
+        table.push([]);
+        assert_eq!((table.len(), table.dim()), (3, 3));
+        assert!(features.is_empty());
+        for row in [[1.0, 2.0], [3.0, 4.0]] {
+            features.push(row);
+        }
+        assert_eq!(features, Items::features(&[vec![1.0, 2.0], vec![3.0, 4.0]]).unwrap());
     }
 
     #[test]
@@ -556,6 +565,11 @@ mod tests {
         assert_eq!((both.right, both.pairs, both.log_likelihood), (3.5, 7.0, hits.log_likelihood - 1.0));
         assert_eq!(Hits::default().accuracy(), None);
         assert!(chooser.foretell(&Comparisons::new(2)).is_err());
+        // What nobody chose may be impossible for all that it matters: a lead of 1e308 twice.
+        let certain = Chooser::one(vec![f64::MAX, -f64::MAX]);
+        let mut pair = Comparisons::new(2);
+        pair.push(0, 1, Outcome::First).unwrap();
+        assert_eq!(certain.foretell(&pair).unwrap().log_likelihood, 0.0);
     }
 
     #[test]
@@ -593,6 +607,9 @@ mod tests {
         let pairs = pairs_of_ratings(&[Some(1.0), Some(1.0), None, Some(0.0)]).unwrap();
         let sides: Vec<_> = pairs.records().iter().map(|pair| (pair.first, pair.second)).collect();
         assert_eq!(sides, [(0, 3), (1, 3)]);
+        let pairs = pairs_of_ratings(&[Some(1.0), Some(2.0), Some(0.0)]).unwrap();
+        let sides: Vec<_> = pairs.records().iter().map(|pair| (pair.first, pair.second)).collect();
+        assert_eq!(sides, [(1, 0), (0, 2), (1, 2)]);
         assert!(pairs_of_ratings(&[Some(f64::NAN), Some(1.0)]).is_err());
         assert!(pairs_of_ratings(&[Some(1.0), Some(f64::NAN)]).is_err());
     }
