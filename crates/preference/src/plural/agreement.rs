@@ -151,6 +151,7 @@ mod tests {
     fn too_few_users_and_other_lengths_are_errors() {
         assert!(matches!(adjusted_rand_index(&[0], &[0]), Err(Error::Empty { name: "known", .. })));
         assert!(matches!(adjusted_rand_index(&[0, 1], &[0]), Err(Error::Length { name: "found", .. })));
+        assert_eq!(adjusted_rand_index(&[0, 1], &[1, 0]).unwrap(), 1.0, "two are enough");
     }
 
     #[test]

@@ -245,6 +245,7 @@ mod tests {
     use crate::{
         Outcome,
         link::{Link, Logit},
+        plural::Chooser,
         ranking::NewtonConfig,
     };
 
@@ -389,5 +390,33 @@ mod tests {
         assert_eq!((config.prior, config.tolerance, config.max_iterations), (1.0, 1e-10, 100));
         let short = config.with_max_iterations(1).fit(&table, &judged()).unwrap();
         assert!(!short.report.converged);
+    }
+
+    #[test]
+    fn likelihoods_are_those_of_each_users_pairs() {
+        let items = Items::table(3);
+        let mut all: Vec<Term> = terms(&judged(), 0).collect();
+        all.extend(terms(&judged(), 2).take(2));
+        let problem = Logistic { items: &items, terms: &all, mean: &[0.0; 3], base: &[0.5, 0.0, -0.4], prior: 0.7 };
+        let at = [0.4, -1.0, 0.2];
+        let by_user = problem.log_likelihoods(&at, 4);
+        let chooser = Chooser::one(vec![0.9, -1.0, -0.2]);
+        let first_two = judged().select(0..2).unwrap();
+        let expected = [&judged(), &first_two].map(|judged| chooser.foretell(judged).unwrap().log_likelihood);
+        assert!((by_user[0] - expected[0]).abs() < 1e-12 && (by_user[2] - expected[1]).abs() < 1e-12);
+        assert_eq!((by_user.len(), by_user[1], by_user[3]), (4, 0.0, 0.0));
+    }
+
+    #[test]
+    fn the_spread_is_the_curvature_of_even_chances() {
+        let features = Items::features(&[vec![1.0, 0.5], vec![-0.3, 2.0], vec![0.0, -1.0]]).unwrap();
+        let weight = |user: usize| [0.3, 5.0][user];
+        let terms: Vec<Term> = terms(&judged(), 0).take(3).chain(terms(&judged(), 1).skip(3)).collect();
+        for items in [Items::table(3), features] {
+            let dim = items.dim();
+            let problem = Logistic { items: &items, terms: &terms, mean: &[0.0; 3][..dim], base: &[], prior: 0.0 };
+            let expected = problem.evaluate(&[0.0; 3][..dim], &weight).hessian;
+            assert!((problem.spread(&weight) - expected).amax() < 1e-12);
+        }
     }
 }

@@ -536,6 +536,9 @@ mod tests {
         assert_eq!((table.len(), table.dim(), table.is_table()), (2, 2, true));
         table.pull_back(&[1.0, 2.0], &mut gradient);
         assert_eq!(gradient, [94.0, 13.0]);
+        assert_eq!((items.row(1), table.row(1)), (Some(&[-1.0, 0.5][..]), None));
+        assert_eq!(items.scores(&[10.0, 1.0]).unwrap(), [12.0, -9.5]);
+        assert_eq!(table.scores(&[10.0, 1.0]).unwrap(), [10.0, 1.0]);
         assert!(table.check(3).is_err() && Items::table(0).is_empty());
         // Items that are added one by one.
         let (mut table, mut features) = (table, Items::no_features(2));
@@ -578,6 +581,10 @@ mod tests {
         let population = Chooser::new(vec![0.8, 0.2], vec![vec![ln9, 0.0], vec![0.0, ln9]]).unwrap();
         assert!((population.first_wins(0, 1).unwrap() - 0.74).abs() < 1e-14);
         assert!((population.first_wins(1, 0).unwrap() - 0.26).abs() < 1e-14);
+        assert_eq!(
+            (population.weights(), population.scores()),
+            (&[0.8, 0.2][..], &[vec![ln9, 0.0], vec![0.0, ln9]][..])
+        );
         let mean = Chooser::one(population.mean_scores());
         assert!((mean.first_wins(0, 1).unwrap() - 0.78890452).abs() < 1e-8);
         let mut pair = Comparisons::new(2);
@@ -600,6 +607,13 @@ mod tests {
         let chooser = Chooser::new(vec![0.5, 0.5], scores()).unwrap();
         assert!(matches!(chooser.first_wins(2, 0), Err(Error::Index { name: "first", index: 2, len: 2, .. })));
         assert!(matches!(chooser.first_wins(0, 3), Err(Error::Index { name: "second", .. })));
+    }
+
+    #[test]
+    fn users_are_those_below_their_number() {
+        assert!(check_user(0, 2).is_ok() && check_user(1, 2).is_ok());
+        assert!(matches!(check_user(2, 2), Err(Error::Unknown { name: "user", index: 2 })));
+        assert!(check_user(0, 0).is_err());
     }
 
     #[test]

@@ -290,6 +290,9 @@ mod tests {
         let scores = [vec![1.0, 0.0], vec![0.0, 1.0]];
         let nothing = SimplexConfig::new().fit(&scores, &Comparisons::new(2), &[0.3, 0.7]).unwrap();
         assert_eq!((nothing.weights, nothing.converged, nothing.iterations), (vec![0.3, 0.7], true, 0));
+        // A sum that is off by rounding, or a little more, is made 1.
+        let near = SimplexConfig::new().fit(&scores, &Comparisons::new(2), &[0.3 * (1.0 + 8e-7), 0.7 * (1.0 + 8e-7)]);
+        assert!((near.unwrap().weights[0] - 0.3).abs() < 1e-12);
         let text = |config: SimplexConfig, scores: &[Vec<f64>], start: &[f64]| {
             config.fit(scores, &Comparisons::new(2), start).unwrap_err().to_string()
         };

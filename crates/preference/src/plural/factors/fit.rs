@@ -294,4 +294,25 @@ mod tests {
         let far = Fit { solver: Solver::Adam { learning_rate: 1e200, steps: 3 }, ..good };
         assert!(run(Items::table(4), &pairs(4), far).starts_with("solver: the fit left the finite numbers"));
     }
+
+    #[test]
+    fn the_point_that_users_share_minimizes_their_loss_and_half_its_squares() {
+        let solver = Solver::Lbfgs { gradient: 1e-9, max_iterations: 500 };
+        let fit = Fit { solver, restarts: 1, seed: 1 };
+        let pairs = pairs(4);
+        let factors =
+            Factors::fit(design(Form::Dot { scale: 1.0 }, Users::Prototypes(2)), &Items::table(4), &pairs, fit)
+                .unwrap();
+        let users: Vec<&Comparisons> = pairs.users()[2..].iter().collect();
+        let (point, report) = factors.shared_point(&users, &[0.0, 0.0], 0.7, solver);
+        let value = |point: &[f64]| {
+            let chooser = Chooser::one(factors.layout().scores_at(&factors.shared, point));
+            let loss: f64 = users.iter().map(|user| -chooser.foretell(user).unwrap().log_likelihood).sum();
+            loss + 0.35 * dot(point, point)
+        };
+        assert!(report.converged && (report.objective - value(&point)).abs() < 1e-9, "{report:?}");
+        for step in [[1e-3, 0.0], [-1e-3, 0.0], [0.0, 1e-3], [0.0, -1e-3]] {
+            assert!(value(&[point[0] + step[0], point[1] + step[1]]) > report.objective);
+        }
+    }
 }

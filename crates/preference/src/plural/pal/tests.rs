@@ -487,3 +487,14 @@ fn the_nearest_prototype_is_that_of_the_likeliest_votes() {
     assert_eq!(nearest_of(&[(0, 1, 1.0, 1.0), (1, 2, 1.0, 1.0)]), 1);
     assert_eq!(nearest_of(&[]), 0, "of equal ones the first");
 }
+
+#[test]
+fn one_prototype_that_did_not_converge_is_reported() {
+    let (items, pairs) = small();
+    for form in FORMS {
+        let short = config(form).with_solver(Solver::Lbfgs { gradient: 1e-12, max_iterations: 1 });
+        let pal = short.fit(&items, &pairs).unwrap();
+        assert!(!pal.report.converged && pal.hard_refit(&pairs, 0).unwrap().converged, "nothing was refitted");
+        assert!(form == PalForm::Linear || !pal.hard_refit(&pairs, 1).unwrap().converged, "{form:?}");
+    }
+}
