@@ -375,4 +375,31 @@ mod tests {
             [8.0, 26.0]
         );
     }
+
+    #[test]
+    fn three_rows_of_two_attributes_are_six_losses_and_none_are_refused() {
+        let device = Device::flex();
+        let (predictions, ratings) =
+            (matrix(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, &device), matrix(&[0.0, 2.0, 5.0, 1.0, 5.0, 9.0], 3, &device));
+        let all = attribute_losses(predictions, ratings, mask(&[true; 6], 3)).unwrap();
+        assert_eq!(values(all.losses), [1.0, 0.0, 4.0, 9.0, 0.0, 9.0]);
+        let none = || Tensor::<2>::zeros([0, 2], &device);
+        let error = attribute_losses(none(), none(), none().equal_scalar(0.0)).unwrap_err();
+        assert!(error.to_string().starts_with("`predictions`: expected at least one entry"), "{error}");
+    }
+
+    #[test]
+    fn one_row_is_left_to_train_on_and_one_to_choose_by() {
+        let features: Vec<Vec<f64>> = (1..4).map(|i| vec![f64::from(i)]).collect();
+        let ratings: Vec<Vec<Option<f64>>> = (1..4).map(|i| vec![Some(2.0 * f64::from(i))]).collect();
+        let fit = |rows: usize, validation: f64| {
+            let config = RidgeHeadConfig::new().with_penalties(vec![1e-9]).with_validation(validation);
+            config.fit(&features[..rows], &ratings[..rows]).unwrap()
+        };
+        for (rows, validation) in [(2, 0.5), (3, 0.99), (3, 0.01)] {
+            let head = fit(rows, validation);
+            assert!((head.coefficients[0][0] - 2.0).abs() < 1e-6, "{rows} rows, {validation}: {head:?}");
+            assert!(head.errors[0] < 1e-12);
+        }
+    }
 }

@@ -170,6 +170,7 @@ mod tests {
             [1.0, 0.0, 0.0, 0.0]
         );
         assert_eq!([accuracy(0.0, 0.0), accuracy(-0.0, -1.0), accuracy(2.0, -0.0)], [0.25, 0.5, 0.5]);
+        assert_eq!(reversal_accuracy(&[1.0, 1.0, 2.0, 1.0], &[-1.0, 1.0, 1.0, 1.0]).unwrap(), 0.25);
         starts(reversal_accuracy(&[], &[]), "`agreeing`");
         starts(reversal_accuracy(&[1.0], &[]), "`opposing`");
         starts(reversal_accuracy(&[1.0, f64::NAN], &[0.0, 0.0]), "record 1: `agreeing`");

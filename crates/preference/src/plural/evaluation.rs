@@ -222,6 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn the_ends_of_an_interval_lie_between_order_statistics() {
+        // Four replicates with one of these values each: the tenth of 0, 10, 20 and 40 is three tenths of a step up.
+        let values = [20.0, 0.0, 40.0, 10.0];
+        let next = std::sync::Mutex::new(values.iter());
+        let interval = |level: f64| {
+            *next.lock().unwrap() = values.iter();
+            bootstrap_users(1, 4, level, 0, |_| *next.lock().unwrap().next().unwrap_or(&7.0)).unwrap()
+        };
+        let ends = |level: f64| (interval(level).lower, interval(level).upper);
+        assert_eq!(interval(0.8).value, 7.0, "the last call is the estimate");
+        let close = |got: (f64, f64), expected: (f64, f64)| {
+            assert!((got.0 - expected.0).abs() < 1e-12 && (got.1 - expected.1).abs() < 1e-12, "{got:?}");
+        };
+        close(ends(0.8), (3.0, 34.0));
+        close(ends(0.2), (12.0, 18.0));
+    }
+
+    #[test]
     fn paired_differences_see_what_two_models_share() {
         let one: Vec<Hits> = (0..400).map(|user| hits(f64::from(user % 2), 1.0)).collect();
         // Right of the same users, and of one in ten more.

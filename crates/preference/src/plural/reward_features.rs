@@ -397,6 +397,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pair_tells_is_its_variance_in_its_direction_by_what_is_known_of_that() {
+        let (items, pairs) = small(6);
+        let model = config().with_common_prior(Some(0.5)).with_private_prior(Some(0.8)).fit(&items, &pairs).unwrap();
+        let candidates = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (3, 0)];
+        // By the features and the priors themselves, without the units of the fit: prior precisions on the diagonal.
+        let factors = &model.factors;
+        let row = |item: usize| {
+            let one_hot = (0..4).map(|other| f64::from(u8::from(other == item)));
+            DVector::from_iterator(6, model.features()[item].iter().copied().chain(one_hot).collect::<Vec<_>>())
+        };
+        for judged in pairs.users() {
+            let scores = model.adapt(judged).unwrap().scores()[0].clone();
+            let chance = |first: usize, second: usize| accordant_ops::host::logistic(scores[first] - scores[second]);
+            let priors = [factors.design.own, factors.design.own, 0.8, 0.8, 0.8, 0.8];
+            let mut curvature = DMatrix::from_diagonal(&DVector::from_column_slice(&priors));
+            for term in terms(judged, 0) {
+                let (x, p) = (row(term.first) - row(term.second), chance(term.first, term.second));
+                curvature += &x * x.transpose() * (term.weight * p * (1.0 - p));
+            }
+            let inverse = curvature.try_inverse().unwrap();
+            let tells = |&(first, second): &(usize, usize)| {
+                let (x, p) = (row(first) - row(second), chance(first, second));
+                p * (1.0 - p) * (x.transpose() * &inverse * &x)[0]
+            };
+            // Of two candidates at a time.
+            for one in &candidates {
+                for other in &candidates {
+                    let (here, there) = (tells(one), tells(other));
+                    if (here - there).abs() > 1e-6 * here {
+                        let best = model.most_telling_pair(judged, &[*one, *other]).unwrap();
+                        assert_eq!(best, Some(usize::from(there > here)), "{one:?}: {here}, {other:?}: {there}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn settings_and_ids_are_checked() {
         let (items, pairs) = small(3);
         let text = |config: RewardFeaturesConfig| config.fit(&items, &pairs).unwrap_err().to_string();
