@@ -17,6 +17,7 @@ use nalgebra::{DMatrix, DVector};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::attribute_ranges::AttributeRanges;
 use crate::{
     Error, Nll, Result,
     error::{check_length, check_record},
@@ -70,7 +71,8 @@ pub fn attribute_losses(predictions: Tensor<2>, ratings: Tensor<2>, present: Ten
     Nll::new(errors.clone().square(), weights)?.with_metric("mean_abs_error", errors.abs())
 }
 
-/// One reward of several attributes: `Σ_k weights_k ŷ_k`.
+/// One reward of several attributes: `Σ_k weights_k ŷ_k`. A weight counts units of its attribute: where attributes are rated
+/// on other scales, [bring them to one](AttributeRanges::to_unit) first.
 ///
 /// # Shapes
 /// `attributes`: `[n, K]`, `weights`: `[K]`, to `[n]`.
@@ -121,10 +123,11 @@ pub struct RidgeHeadConfig {
 
 impl RidgeHeadConfig {
     /// Fits a head for each attribute; `ratings` has a row for each row of `features`, with what was not rated left out.
+    /// Attributes may be rated on any scales: [`RidgeHead::ranges`] says whether they are.
     ///
     /// # Errors
     /// A domain error naming a field; [`Error::Length`] naming `ratings`, `features` or `attributes`; [`Error::Record`] for
-    /// a number that is not finite; [`Error::Empty`] when an attribute has fewer than two ratings.
+    /// a number that is not finite; [`Error::Empty`] without an attribute, and when one has fewer than two ratings.
     ///
     /// # Example
     /// ```
@@ -157,7 +160,8 @@ impl RidgeHeadConfig {
                 check_record(value.is_finite(), row, "rating", "finite", *value)?;
             }
         }
-        let mut head = RidgeHead { coefficients: Vec::new(), penalties: Vec::new(), errors: Vec::new() };
+        let ranges = AttributeRanges::of(ratings)?;
+        let mut head = RidgeHead { coefficients: Vec::new(), penalties: Vec::new(), errors: Vec::new(), ranges };
         for attribute in 0..attributes {
             let mut rows: Vec<(&[f64], f64)> = features
                 .iter()
@@ -211,6 +215,9 @@ pub struct RidgeHead {
     pub penalties: Vec<f64>,
     /// Its mean squared error on the rows that it was chosen on.
     pub errors: Vec<f64>,
+    /// How far the ratings of each attribute reach: predictions of uneven ones are [brought to one
+    /// scale](AttributeRanges::to_unit) before they are weighed.
+    pub ranges: AttributeRanges,
 }
 
 impl RidgeHead {

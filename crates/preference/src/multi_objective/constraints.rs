@@ -220,6 +220,10 @@ mod tests {
             assert!((reached / total - target).abs() < 1e-8);
         }
         assert!(tilt.multipliers[0] > 0.0);
+        // Rewards 0, 1, 2 alike, to a mean of 1.5: x + 2x² = 1.5 (1 + x + x²) for x = exp(λ), so x = (1 + √13) / 2.
+        let tilt = tilt_to(&[vec![0.0], vec![1.0], vec![2.0]], &[1.5]).unwrap();
+        assert!((tilt.multipliers[0] - 0.834_115_194).abs() < 1e-9, "{tilt:?}");
+        assert!((tilt.multipliers[0].exp() - 0.5 * (1.0 + 13f64.sqrt())).abs() < 1e-9);
         // Less than the reference has: a tilt the other way.
         assert!((tilt_to(&[vec![0.0], vec![1.0]], &[0.25]).unwrap().multipliers[0] + 3f64.ln()).abs() < 1e-8);
     }
