@@ -81,6 +81,34 @@ pub enum Error {
         /// The size of the vocabulary.
         vocab_size: usize,
     },
+    /// Two lists that belong together have different lengths.
+    #[error("`{name}`: expected {expected} entries, got {got}")]
+    Length {
+        /// The list.
+        name: &'static str,
+        /// How many entries it should have.
+        expected: usize,
+        /// How many it has.
+        got: usize,
+    },
+    /// An entry of a list lies outside its domain (NaN always does).
+    #[error("`{name}`, entry {index}: expected {expected}, got {got}")]
+    Item {
+        /// The list.
+        name: &'static str,
+        /// The entry, from 0.
+        index: usize,
+        /// Its domain, in words.
+        expected: &'static str,
+        /// The value it has.
+        got: f64,
+    },
+    /// A list has no entry where there must be one.
+    #[error("`{name}`: expected at least one entry, got none")]
+    NoEntry {
+        /// The list.
+        name: &'static str,
+    },
     /// A tensor has another shape than it must have.
     #[cfg(feature = "tensors")]
     #[error(transparent)]

@@ -30,6 +30,7 @@ pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
+pub mod curation;
 pub mod error;
 pub mod hh_rlhf;
 pub mod lines;

@@ -1,0 +1,311 @@
+//! What operators need of a record, as small traits: a kind of record of your own takes part by implementing them.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    record::Pair,
+    report::Reason,
+    text::{Role, Text},
+};
+
+/// A record with an identifier.
+pub trait HasId {
+    /// Unique within a data set; empty until it has one.
+    fn id(&self) -> &str;
+
+    /// Sets it.
+    fn set_id(&mut self, id: String);
+}
+
+/// A record with room for further fields.
+pub trait HasMeta {
+    /// Everything else that the source says.
+    fn meta(&self) -> &Map<String, Value>;
+
+    /// The same, to write into.
+    fn meta_mut(&mut self) -> &mut Map<String, Value>;
+}
+
+/// A record that answers something.
+pub trait HasPrompt {
+    /// What is answered.
+    fn prompt(&self) -> &Text;
+
+    /// The same, to write into.
+    fn prompt_mut(&mut self) -> &mut Text;
+}
+
+/// A record whose texts can be read.
+pub trait HasTexts {
+    /// The responses, in the record's order.
+    fn responses(&self) -> Vec<&Text>;
+}
+
+/// A record with a sample weight.
+pub trait HasWeight {
+    /// The weight; 1 where none is set.
+    fn weight(&self) -> f64;
+
+    /// Sets the weight, finite and at least 0.
+    fn set_weight(&mut self, weight: f64);
+}
+
+/// An oriented preference: one side was chosen, the other was not.
+pub trait Preference: HasId + HasMeta + HasPrompt + HasTexts + HasWeight {
+    /// The preferred side.
+    fn chosen(&self) -> &Text;
+
+    /// The other side.
+    fn rejected(&self) -> &Text;
+
+    /// By how much the chosen side is better, as the record says.
+    fn margin(&self) -> Option<f64>;
+
+    /// Sets the margin.
+    fn set_margin(&mut self, margin: Option<f64>);
+
+    /// The probability that the chosen side really is preferred, as the record says; none means certain.
+    fn p_chosen(&self) -> Option<f64>;
+
+    /// Sets that probability.
+    fn set_p_chosen(&mut self, p_chosen: Option<f64>);
+
+    /// How strongly the chosen side is preferred, from 1, on the source's scale of levels.
+    fn strength(&self) -> Option<u32>;
+
+    /// The quality scores of the chosen and the rejected side.
+    fn scores(&self) -> Option<(f64, f64)>;
+
+    /// Whether the chosen and the rejected side are factual.
+    fn factual(&self) -> Option<(bool, bool)>;
+
+    /// Exchanges the sides, with all that is said of a side; what was said of the old label, `margin` and `p_chosen`, is
+    /// cleared.
+    fn swap_sides(&mut self);
+}
+
+/// A prompt with several responses, ranked or scored.
+pub trait Candidates: HasId + HasPrompt + HasTexts {
+    /// The place of each response, 1 for the best; equal places are ties.
+    fn ranks(&self) -> Option<Vec<u32>>;
+
+    /// The score of each response, higher for better ones.
+    fn scores(&self) -> Option<Vec<f64>>;
+
+    /// The pair of two of the responses, by their places in the record.
+    ///
+    /// # Errors
+    /// What makes them no pair, such as [`crate::Code::Identical`].
+    fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason>;
+}
+
+/// Notes in `meta.relabelled` that an operator changed the label: `from` and `to` are the probabilities, before and
+/// after, that the text that was `chosen` in the operator's input is the preferred one. A second change makes it a list.
+pub fn note_relabelled<T: HasMeta>(record: &mut T, operator: &str, from: f64, to: f64) {
+    let note = json!({"operator": operator, "from": from, "to": to});
+    let meta = record.meta_mut();
+    let notes = match meta.remove("relabelled") {
+        None => note,
+        Some(Value::Array(mut notes)) => {
+            notes.push(note);
+            Value::Array(notes)
+        }
+        Some(first) => Value::Array(vec![first, note]),
+    };
+    meta.insert("relabelled".to_owned(), notes);
+}
+
+/// Turns a preference around because the label is taken to be wrong, and notes it in `meta.relabelled`.
+pub fn flip<T: Preference>(record: &mut T, operator: &str) {
+    let from = record.p_chosen().unwrap_or(1.0);
+    record.swap_sides();
+    note_relabelled(record, operator, from, 0.0);
+}
+
+/// Says how sure the label is, and notes it in `meta.relabelled`.
+pub fn soften<T: Preference>(record: &mut T, operator: &str, p_chosen: f64) {
+    let from = record.p_chosen().unwrap_or(1.0);
+    record.set_p_chosen(Some(p_chosen));
+    note_relabelled(record, operator, from, p_chosen);
+}
+
+/// All that is said in a text: a string as it is, the contents of messages a line each.
+pub fn plain_text(text: &Text) -> String {
+    match text {
+        Text::Plain(text) => text.clone(),
+        Text::Messages(messages) => {
+            let contents: Vec<&str> = messages.iter().map(|message| message.content.as_ref()).collect();
+            contents.join("\n")
+        }
+    }
+}
+
+/// A text as a key: two texts of one key have the same form, the same speakers and the same words.
+pub fn text_key(text: &Text) -> String {
+    match text {
+        Text::Plain(text) => format!("p{text}"),
+        Text::Messages(messages) => {
+            let turn = |role: Role, content: &str| format!("m{role:?}:{}:{content}", content.len());
+            messages.iter().map(|message| turn(message.role, message.content.as_ref())).collect()
+        }
+    }
+}
+
+/// A key of all texts of a record, prompt first.
+pub fn record_key<T: HasPrompt + HasTexts>(record: &T) -> String {
+    let mut key = String::new();
+    for text in std::iter::once(record.prompt()).chain(record.responses()) {
+        let text = text_key(text);
+        key.push_str(&format!("{}:{text}", text.len()));
+    }
+    key
+}
+
+impl HasId for Pair {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn set_id(&mut self, id: String) {
+        self.id = id;
+    }
+}
+
+impl HasMeta for Pair {
+    fn meta(&self) -> &Map<String, Value> {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.meta
+    }
+}
+
+impl HasPrompt for Pair {
+    fn prompt(&self) -> &Text {
+        &self.prompt
+    }
+
+    fn prompt_mut(&mut self) -> &mut Text {
+        &mut self.prompt
+    }
+}
+
+impl HasTexts for Pair {
+    fn responses(&self) -> Vec<&Text> {
+        vec![&self.chosen, &self.rejected]
+    }
+}
+
+impl HasWeight for Pair {
+    fn weight(&self) -> f64 {
+        self.weight.unwrap_or(1.0)
+    }
+
+    fn set_weight(&mut self, weight: f64) {
+        self.weight = Some(weight);
+    }
+}
+
+impl Preference for Pair {
+    fn chosen(&self) -> &Text {
+        &self.chosen
+    }
+
+    fn rejected(&self) -> &Text {
+        &self.rejected
+    }
+
+    fn margin(&self) -> Option<f64> {
+        self.margin
+    }
+
+    fn set_margin(&mut self, margin: Option<f64>) {
+        self.margin = margin;
+    }
+
+    fn p_chosen(&self) -> Option<f64> {
+        self.p_chosen
+    }
+
+    fn set_p_chosen(&mut self, p_chosen: Option<f64>) {
+        self.p_chosen = p_chosen;
+    }
+
+    fn strength(&self) -> Option<u32> {
+        u32::try_from(self.meta.get("strength")?.get("value")?.as_u64()?).ok()
+    }
+
+    fn scores(&self) -> Option<(f64, f64)> {
+        Some((self.meta.get("score_chosen")?.as_f64()?, self.meta.get("score_rejected")?.as_f64()?))
+    }
+
+    fn factual(&self) -> Option<(bool, bool)> {
+        Some((self.meta.get("chosen_factual")?.as_bool()?, self.meta.get("rejected_factual")?.as_bool()?))
+    }
+
+    fn swap_sides(&mut self) {
+        std::mem::swap(&mut self.chosen, &mut self.rejected);
+        (self.margin, self.p_chosen) = (None, None);
+        for (chosen, rejected) in [
+            ("score_chosen", "score_rejected"),
+            ("chosen_factual", "rejected_factual"),
+            ("chosen_source", "rejected_source"),
+        ] {
+            let (left, right) = (self.meta.remove(chosen), self.meta.remove(rejected));
+            right.into_iter().for_each(|value| drop(self.meta.insert(chosen.to_owned(), value)));
+            left.into_iter().for_each(|value| drop(self.meta.insert(rejected.to_owned(), value)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        curation::testing::{pair, scored},
+        text::Message,
+    };
+
+    #[test]
+    fn sides_are_exchanged_with_all_that_is_said_of_them() {
+        let mut record = scored("q", 4.0, 1.0);
+        record.set_margin(Some(3.0));
+        record.set_p_chosen(Some(0.9));
+        flip(&mut record, "test");
+        assert_eq!((record.chosen().as_plain(), record.rejected().as_plain()), (Some("bad"), Some("good")));
+        assert_eq!(record.scores(), Some((1.0, 4.0)));
+        assert_eq!((record.margin(), record.p_chosen()), (None, None));
+        assert_eq!(record.meta["relabelled"], json!({"operator": "test", "from": 0.9, "to": 0.0}));
+    }
+
+    #[test]
+    fn each_change_of_a_label_is_noted() {
+        let mut record = pair("q");
+        for p in [0.8, 0.7, 0.6] {
+            soften(&mut record, "soft", p);
+        }
+        let notes = record.meta["relabelled"].as_array().unwrap();
+        let changes: Vec<_> = notes.iter().map(|note| (note["from"].as_f64(), note["to"].as_f64())).collect();
+        assert_eq!(changes, [(Some(1.0), Some(0.8)), (Some(0.8), Some(0.7)), (Some(0.7), Some(0.6))]);
+        assert_eq!(record.p_chosen(), Some(0.6));
+    }
+
+    #[test]
+    fn keys_tell_form_speakers_and_borders_apart() {
+        let turn = |role, content| Message::new(role, content);
+        let texts = [
+            Text::from("ab"),
+            vec![turn(Role::User, "ab")].into(),
+            vec![turn(Role::Assistant, "ab")].into(),
+            vec![turn(Role::User, "a"), turn(Role::User, "b")].into(),
+            vec![turn(Role::User, "amUser:1:b")].into(),
+        ];
+        let keys: std::collections::BTreeSet<_> = texts.iter().map(text_key).collect();
+        assert_eq!(keys.len(), texts.len());
+        assert_eq!(plain_text(&texts[3]), "a\nb");
+        let records = [Pair::new("ab", "c", "d"), Pair::new("a", "bc", "d"), Pair::new("a", "b", "cd")];
+        let keys: std::collections::BTreeSet<_> = records.iter().map(|pair| record_key(pair.as_ref().unwrap())).collect();
+        assert_eq!(keys.len(), 3);
+    }
+}
