@@ -113,6 +113,35 @@ pub enum Error {
     #[cfg(feature = "tensors")]
     #[error(transparent)]
     Ops(#[from] accordant_ops::Error),
+    /// A chat template is no Jinja2.
+    #[cfg(feature = "tokenizers")]
+    #[error("{origin} is no chat template: {message}")]
+    Template {
+        /// Where the template comes from.
+        origin: String,
+        /// What is wrong with it, and in which line.
+        message: String,
+    },
+    /// A tokenizer has no chat template, and conversations need one.
+    #[cfg(feature = "tokenizers")]
+    #[error("E_NO_TEMPLATE: no chat template beside `{}`: give one, or choose a built-in one by name", path.display())]
+    NoTemplate {
+        /// The tokenizer's file.
+        path: PathBuf,
+    },
+    /// A tokenizer's configuration says something that cannot be used.
+    #[cfg(feature = "tokenizers")]
+    #[error("`{}`: field `{field}`: expected {expected}, found {got}", path.display())]
+    TokenizerConfig {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// What it must be, in words.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
     /// The tokenizer library cannot train, encode or decode.
     #[cfg(feature = "tokenizers")]
     #[error("the tokenizer failed")]

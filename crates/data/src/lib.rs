@@ -32,6 +32,8 @@ pub mod code;
 pub mod collate;
 pub mod curation;
 pub mod error;
+#[cfg(feature = "tokenizers")]
+pub mod hf;
 pub mod hh_rlhf;
 pub mod lines;
 pub mod message;
@@ -43,6 +45,8 @@ pub mod report;
 pub mod row;
 pub mod rules;
 pub mod solvable;
+#[cfg(feature = "tokenizers")]
+pub mod template;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
