@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::report::Reject;
+use crate::report::{Reason, Reject};
 
 /// What stopped a load. A row that cannot be used is a [`Reject`]; it stops a load only where the options say so.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,49 @@ pub enum Error {
         expected: &'static str,
         /// The value it has.
         got: f64,
+    },
+    /// An option that would do nothing, and would be thought to.
+    #[error("`{name}` does nothing without {needs}")]
+    Inapplicable {
+        /// The option.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// A record cannot be used.
+    #[error("{0}")]
+    Unusable(Box<Reason>),
+    /// Some records of a batch have a margin and others have none.
+    #[error("E_MARGIN_MIXED: record `{with}` has a margin and record `{without}` has none")]
+    MarginMixed {
+        /// A record with a margin.
+        with: String,
+        /// A record without.
+        without: String,
+    },
+    /// Sequences were to be packed for a backend that cannot keep them apart.
+    #[error("E_PACKING_UNSAFE: {what} and the attention cannot keep the sequences of a row apart")]
+    PackingUnsafe {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A cache was made in another way.
+    #[error("E_CACHE_STALE: `{}` was made with fingerprint {found}, expected {expected}", path.display())]
+    CacheStale {
+        /// The cache.
+        path: PathBuf,
+        /// The fingerprint it has.
+        found: String,
+        /// The fingerprint it must have.
+        expected: String,
+    },
+    /// A cache cannot be written or is damaged.
+    #[error("`{}`: {message}", path.display())]
+    Cache {
+        /// The cache.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A token id lies outside the vocabulary.
     #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
@@ -159,3 +202,9 @@ pub enum Error {
 
 /// A result whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self::Unusable(Box::new(reason))
+    }
+}

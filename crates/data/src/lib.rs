@@ -31,6 +31,8 @@ pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
 pub mod curation;
+#[cfg(feature = "tokenizers")]
+pub mod encode;
 pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
@@ -44,6 +46,7 @@ pub mod record;
 pub mod report;
 pub mod row;
 pub mod rules;
+pub mod rows;
 pub mod solvable;
 #[cfg(feature = "tokenizers")]
 pub mod template;
