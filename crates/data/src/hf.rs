@@ -26,8 +26,8 @@ use tokenizers::{PostProcessorWrapper, Tokenizer, pre_tokenizers::PreTokenizerWr
 
 use crate::{
     Error, Result,
-    report::Reason,
     record::describe,
+    report::Reason,
     template::{Builtin, ChatTemplate, Conversation, Rendered, TemplateSource, hex, marks::SpecialText},
 };
 

@@ -45,8 +45,8 @@ pub mod read;
 pub mod record;
 pub mod report;
 pub mod row;
-pub mod rules;
 pub mod rows;
+pub mod rules;
 pub mod solvable;
 #[cfg(feature = "tokenizers")]
 pub mod template;

@@ -1,16 +1,43 @@
 //! Curation: what is kept of a data set, in what order, and with which labels.
 pub mod access;
+pub mod air;
+pub mod annotators;
+pub mod ches_filter;
 pub mod column;
+pub mod consistency;
+pub mod contradictions;
+pub mod curriculum;
+pub mod decontaminate;
+pub mod dedup;
+pub mod delta_pairs;
+pub mod density_ratio;
+pub mod factuality;
+pub mod instruction_selection;
+pub mod k_means;
+pub mod k_sort;
 pub mod keep_quantiles;
+pub mod keys;
 pub mod label_noise;
+pub mod leakage;
+pub mod length_balance;
+mod linear;
 pub mod margin_filter;
+pub mod near_duplicates;
 mod numbers;
 pub mod operator;
+pub mod pilaf;
 pub mod pipeline;
+pub mod prompt_cap;
+pub mod ranked_pairs;
+pub mod rejection_sampling;
+pub mod reward_augmented;
+pub mod routing;
+pub mod split;
+pub mod swap_consistency;
 #[cfg(test)]
 mod testing;
 
-pub use access::{Candidates, HasId, HasMeta, HasPrompt, HasTexts, HasWeight, Preference};
+pub use access::{Candidates, HasId, HasMeta, HasPrompt, HasSplit, HasTexts, HasWeight, Preference};
 pub use column::Column;
 pub use operator::{Curated, Dropped, Operator, OperatorReport, RecordOperator, Verdict};
 pub use pipeline::{Pipeline, PipelineReport};
