@@ -130,8 +130,13 @@ impl<R: ParallelReader> ParallelRows<R> {
         if batch.rows.is_empty() {
             return Ok(false);
         }
-        let places: Vec<_> =
-            batch.rows.iter().map(|row| self.tally.place(row.number, row.offset, row.is_blank)).collect();
+        let mut record_index = self.tally.report.lines - self.tally.report.blank;
+        let mut place = |row: &Held| {
+            let place = Place { line: row.number, byte_offset: row.offset, record_index };
+            record_index += usize::from(!row.is_blank);
+            (!row.is_blank).then_some(place)
+        };
+        let places: Vec<_> = batch.rows.iter().map(&mut place).collect();
         let (made, next) = {
             let (source, spare) = (&mut *self.source, std::mem::take(&mut self.spare));
             let cells = source.has_cells();
@@ -154,7 +159,9 @@ impl<R: ParallelReader> ParallelRows<R> {
             }
         };
         self.next = next;
-        for ((made, place), row) in made.into_iter().zip(places).zip(&batch.rows) {
+        for (made, row) in made.into_iter().zip(&batch.rows) {
+            // Counted here and not above, since the load may stop at a row before.
+            let place = self.tally.place(row.number, row.offset, row.is_blank);
             let (Some(made), Some(place)) = (made, place) else { continue };
             let Made { given, warnings, repaired } = made;
             (self.settling.warnings, self.settling.repaired) = (warnings, repaired);
