@@ -29,6 +29,7 @@
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.
 
+pub mod cache;
 pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
@@ -46,6 +47,7 @@ pub mod load;
 pub mod message;
 pub mod order;
 pub mod parallel;
+pub mod pack;
 pub mod puzzle;
 pub mod read;
 pub mod record;

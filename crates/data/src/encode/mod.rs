@@ -621,7 +621,7 @@ impl EncodeReport {
                 self.changed_texts += usize::from(!same);
             }
         }
-        if self.samples.len() < SHOWN_RECORDS {
+        if self.tokens.pairs <= SHOWN_RECORDS {
             for (name, row) in ["chosen", "rejected"].into_iter().zip(pair.rows()) {
                 let shown = explain::explain(encoder.tokenizer, &row, explain::Style::Plain)?;
                 self.samples.push(format!("{} {name}: {shown}", pair.pair.id));
