@@ -34,10 +34,10 @@ pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
+pub mod container;
 pub mod curation;
 #[cfg(feature = "tokenizers")]
 pub mod encode;
-pub mod container;
 pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
@@ -46,8 +46,8 @@ pub mod lines;
 pub mod load;
 pub mod message;
 pub mod order;
-pub mod parallel;
 pub mod pack;
+pub mod parallel;
 pub mod puzzle;
 pub mod read;
 pub mod record;
