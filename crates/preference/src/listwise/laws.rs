@@ -64,10 +64,13 @@ fn outside_option(nesting: f64, offered: bool) -> impl Fn(&Lists) -> ListLosses 
     }
 }
 
+/// A name, how many labels are drawn, what is claimed, and of what.
+type Row = (String, usize, &'static [Claim], Box<dyn ListwiseLoss>);
+
 #[test]
 fn every_loss_of_lists_obeys_the_laws() {
     let split = TiedGroups::Split { seed: 0 };
-    let mut rows: Vec<(String, usize, &[Claim], Box<dyn ListwiseLoss>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for stages in [Stages::Sum, Stages::Mean, Stages::Positional] {
         rows.push((
             format!("plackett_luce {stages:?}"),
