@@ -144,7 +144,7 @@ fn lists_of_two_candidates_are_bradley_terry() {
     same("best_choice", 1.0, &won, &evaluate(&BestChoice));
     // A difference of labels is a chance.
     let list_net = ListNetConfig::new().with_temperature(0.6).init().unwrap();
-    same("list_net", 1.0, &|lead| logistic(lead / 0.6), &evaluate(&list_net));
+    same("list_net", 1.0, &|lead| logistic(lead * 0.6f64.recip()), &evaluate(&list_net));
     same("outside_option, not offered", 1.0, &won, &outside_option(1.0, false));
     same("outside_option, nested and not offered", 0.4, &won, &outside_option(0.4, false));
 }
