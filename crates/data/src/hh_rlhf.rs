@@ -38,21 +38,32 @@ const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason> {
+    let turns = split_transcript(text)?;
+    Ok(turns.into_iter().map(|(role, content)| Message::new(role, content)).collect())
+}
+
+/// A turn, still part of its transcript.
+type Turn<'a> = (Role, &'a str);
+
+/// [`parse_transcript`] without a copy of any text.
+fn split_transcript(text: &str) -> std::result::Result<Vec<Turn<'_>>, Reason> {
     if text.trim().is_empty() {
         return Err(Reason::new(Code::Empty, "an empty transcript"));
     }
-    // Each marker is searched once over the whole text, so that the time is linear whatever the text holds.
-    let found =
-        |(marker, role): (&'static str, Role)| text.match_indices(marker).map(move |(at, _)| (at, marker, role));
-    let mut markers: Vec<_> = MARKERS.into_iter().flat_map(found).collect();
-    markers.sort_unstable_by_key(|&(at, ..)| at);
+    // Each newline is looked at once, so that the time is linear whatever the text holds.
+    let marker = |at: usize| {
+        let rest = text.get(at..)?;
+        MARKERS.into_iter().find(|(marker, _)| rest.starts_with(marker)).map(|(marker, role)| (at, marker.len(), role))
+    };
+    let mut markers = Vec::with_capacity(8);
+    markers.extend(memchr::memchr_iter(b'\n', text.as_bytes()).filter_map(marker));
     if markers.first().is_none_or(|&(at, ..)| at > 0) {
         return Err(Reason::new(Code::PromptMismatch, "expected a blank line and `Human:` at the beginning"));
     }
     let ends = markers.iter().skip(1).map(|&(at, ..)| at).chain([text.len()]);
-    let turn = |(&(at, marker, role), end): (&(usize, &str, Role), usize)| {
-        let content = &text[at + marker.len()..end];
-        Message::new(role, content.strip_prefix(' ').unwrap_or(content))
+    let turn = |(&(at, len, role), end): (&(usize, usize, Role), usize)| {
+        let content = &text[at + len..end];
+        (role, content.strip_prefix(' ').unwrap_or(content))
     };
     Ok(markers.iter().zip(ends).map(turn).collect())
 }
@@ -81,7 +92,7 @@ pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason>
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, Reason> {
-    let (mut chosen, mut rejected) = (transcript("chosen", chosen)?, transcript("rejected", rejected)?);
+    let (chosen, rejected) = (transcript("chosen", chosen)?, transcript("rejected", rejected)?);
     let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
     let (chosen_left, rejected_left) = (chosen.len() - shared, rejected.len() - shared);
     let part = format!("the transcripts of {} and {} turns part after {shared}", chosen.len(), rejected.len());
@@ -94,27 +105,28 @@ pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, 
     if chosen_left == 0 || rejected_left == 0 {
         return Err(Reason::new(Code::Prefix, format!("one side is the other's beginning: {part}")));
     }
-    if chosen[shared].role != Role::Assistant || rejected[shared].role != Role::Assistant {
+    if chosen[shared].0 != Role::Assistant || rejected[shared].0 != Role::Assistant {
         return Err(Reason::new(Code::DivergeAtUser, format!("{part}, at a turn of the human")));
     }
     if chosen_left > 1 || rejected_left > 1 {
         return Err(Reason::new(Code::DivergentTurns, format!("{part}, before the last answer")));
     }
-    let answers = (chosen.split_off(shared), rejected.split_off(shared));
-    Pair::new(chosen, answers.0, answers.1)
+    let messages =
+        |turns: &[Turn<'_>]| -> Vec<_> { turns.iter().map(|&(role, content)| Message::new(role, content)).collect() };
+    Pair::new(messages(&chosen[..shared]), messages(&chosen[shared..]), messages(&rejected[shared..]))
 }
 
-fn transcript(field: &str, text: &str) -> std::result::Result<Vec<Message>, Reason> {
+fn transcript<'a>(field: &str, text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Reason> {
     let wrong = |code: Code, message: &str| Reason::field(code, field, message).with_excerpt(text);
-    let turns = parse_transcript(text).map_err(|reason| wrong(reason.code, &reason.message))?;
-    if turns.first().is_none_or(|first| first.role != Role::User) {
+    let turns = split_transcript(text).map_err(|reason| wrong(reason.code, &reason.message))?;
+    if turns.first().is_none_or(|first| first.0 != Role::User) {
         return Err(wrong(Code::PromptMismatch, "the first turn is not the human's"));
     }
     match turns.last() {
-        Some(last) if last.role != Role::Assistant => {
+        Some(last) if last.0 != Role::Assistant => {
             Err(wrong(Code::NoAssistant, "the last turn is not the assistant's"))
         }
-        Some(last) if last.content.trim().is_empty() => Err(wrong(Code::Empty, "the last answer is empty")),
+        Some(last) if last.1.trim().is_empty() => Err(wrong(Code::Empty, "the last answer is empty")),
         _ => Ok(turns),
     }
 }
