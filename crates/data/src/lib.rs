@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
+//! | [`convert`], [`layout`], [`mixture`] | records of one kind from those of another, TRL's layouts, several data sets in one |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
 //! | [`read`], [`row`] | JSON Lines: the loop, its options, and the seam for a reader of your own |
 //! | [`lines`] | lines of plain and gzip files in bounded memory |
@@ -30,10 +31,13 @@ pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
+pub mod convert;
 pub mod error;
 pub mod hh_rlhf;
+pub mod layout;
 pub mod lines;
 pub mod message;
+pub mod mixture;
 pub mod order;
 pub mod puzzle;
 pub mod read;
