@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
+//! | [`convert`], [`layout`], [`mixture`] | records of one kind from those of another, TRL's layouts, several data sets in one |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
@@ -38,13 +39,17 @@ pub mod container;
 pub mod curation;
 #[cfg(feature = "tokenizers")]
 pub mod encode;
+
+pub mod convert;
 pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
 pub mod hh_rlhf;
+pub mod layout;
 pub mod lines;
 pub mod load;
 pub mod message;
+pub mod mixture;
 pub mod order;
 pub mod pack;
 pub mod parallel;
