@@ -10,11 +10,15 @@
 
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use crate::{
     error::Result,
     read::{LoadOptions, read_jsonl},
-    record::{Message, Pair, Role},
+    record::{Message, Pair, Record, Role},
     report::{Code, LoadReport, Reason, Warning},
+    row::Row,
+    sources::{Reader, Source},
 };
 
 const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:", Role::Assistant)];
@@ -79,7 +83,10 @@ pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason>
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, Reason> {
-    let (mut chosen, mut rejected) = (transcript("chosen", chosen)?, transcript("rejected", rejected)?);
+    pair_of_turns(transcript("chosen", chosen)?, transcript("rejected", rejected)?)
+}
+
+fn pair_of_turns(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> std::result::Result<Pair, Reason> {
     let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
     let (chosen_left, rejected_left) = (chosen.len() - shared, rejected.len() - shared);
     let part = format!("the transcripts of {} and {} turns part after {shared}", chosen.len(), rejected.len());
@@ -136,19 +143,75 @@ pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Ve
 /// # Errors
 /// Those of [`read_hh_rlhf`].
 pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
-    let ((_, source), group) = (names(path.as_ref()), group.to_owned());
-    read_jsonl(path, options, move |mut row| {
+    let family = HhRlhf { group: Some(group.to_owned()), ..HhRlhf::default() };
+    read_jsonl(path, options, move |row| family.pair(row))
+}
+
+/// HH-RLHF as one of the [`crate::sources`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HhRlhf {
+    /// White space at the ends of every turn is cut off. Default: no, it is part of the answer.
+    pub trim: bool,
+    /// Consecutive turns of one speaker become one, with a blank line between. Default: no, they are kept and counted.
+    pub merge_consecutive: bool,
+    /// The group of every pair. Default: the subset that the path names.
+    pub group: Option<String>,
+}
+
+impl HhRlhf {
+    fn pair(&self, mut row: Row<'_>) -> std::result::Result<Pair, Reason> {
         let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
-        let mut pair = pair_from_row(&chosen, &rejected)?;
+        let turns = |field, text: &str| transcript(field, text).map(|turns| self.tidy(turns));
+        let mut pair = pair_of_turns(turns("chosen", &chosen)?, turns("rejected", &rejected)?)?;
         if repeats_a_speaker(&pair) {
             row.warn(Warning::Alternation);
         }
+        let (group, source) = names(row.file);
         pair.envelope.id = format!("{source}:{}", row.record_index);
-        pair.envelope.group = Some(group.clone());
+        pair.envelope.group = Some(self.group.clone().unwrap_or(group));
         pair.envelope.provenance = Some(row.provenance(&source));
         pair.envelope.meta = row.fields.into_rest();
         Ok(pair)
-    })
+    }
+
+    /// Trims and merges turns, where the options say so.
+    fn tidy(&self, turns: Vec<Message>) -> Vec<Message> {
+        let mut tidy: Vec<Message> = Vec::with_capacity(turns.len());
+        for mut turn in turns {
+            if self.trim {
+                turn.content = turn.content.trim().to_owned();
+            }
+            match tidy.last_mut() {
+                Some(last) if self.merge_consecutive && last.role == turn.role => {
+                    last.content.push_str("\n\n");
+                    last.content.push_str(&turn.content);
+                }
+                _ => tidy.push(turn),
+            }
+        }
+        tidy
+    }
+}
+
+impl Source for HhRlhf {
+    fn name(&self) -> &str {
+        "hh_rlhf"
+    }
+
+    fn about(&self) -> &str {
+        "Anthropic HH-RLHF: two transcripts that part at the last answer"
+    }
+
+    fn sniff(&self, row: &Map<String, Value>) -> bool {
+        let transcript =
+            |name: &str| row.get(name).and_then(Value::as_str).is_some_and(|text| text.starts_with(MARKERS[0].0));
+        row.len() == 2 && transcript("chosen") && transcript("rejected")
+    }
+
+    fn reader(&self) -> Reader {
+        let family = self.clone();
+        Reader::new(move |row: Row<'_>| family.pair(row).map(Record::from))
+    }
 }
 
 /// Whether two consecutive turns are one speaker's. Both completions start with the assistant, so one is enough.
@@ -159,17 +222,15 @@ fn repeats_a_speaker(pair: &Pair) -> bool {
 }
 
 /// The subset and the source (subset and split) that a path names.
-fn names(path: &Path) -> (String, String) {
+pub(crate) fn names(path: &Path) -> (String, String) {
     let name =
         |path: Option<&std::ffi::OsStr>| path.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let file = name(path.file_name());
-    let stem = file.strip_suffix(".gz").unwrap_or(&file);
-    let stem = [".jsonl", ".ndjson", ".json"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+    let stem = crate::container::stem(path);
     let folder = name(path.parent().and_then(Path::file_name));
-    if matches!(stem, "train" | "test") && !folder.is_empty() {
+    if matches!(&stem[..], "train" | "test") && !folder.is_empty() {
         return (folder.clone(), format!("{folder}.{stem}"));
     }
-    (stem.split('.').next().unwrap_or(stem).into(), stem.into())
+    (stem.split('.').next().unwrap_or(&stem).into(), stem)
 }
 
 #[cfg(test)]
@@ -222,6 +283,24 @@ mod tests {
     fn a_transcript_full_of_one_marker_takes_linear_time() {
         let many = "\n\nHuman:".repeat(1_000_000);
         assert_eq!(parse_transcript(&many).unwrap().len(), 1_000_000);
+    }
+
+    #[test]
+    fn turns_are_trimmed_and_merged_where_the_options_say_so() {
+        use crate::sources::testing::{load, one};
+        let row = serde_json::json!({"chosen": "\n\nHuman: q \n\nHuman: r\n\nAssistant:  yes ",
+            "rejected": "\n\nHuman: q \n\nHuman: r\n\nAssistant: no"});
+        let record = one(&HhRlhf::default(), row.clone());
+        assert_eq!((&record["prompt"][0]["content"], &record["chosen"][0]["content"]), (&"q ".into(), &" yes ".into()));
+        assert_eq!(load(&HhRlhf::default(), &[row.clone()]).1.warned(Warning::Alternation), 1);
+        let record = one(&HhRlhf { trim: true, merge_consecutive: true, group: Some("g".into()) }, row.clone());
+        assert_eq!(
+            (&record["prompt"][0]["content"], &record["chosen"][0]["content"]),
+            (&"q\n\nr".into(), &"yes".into())
+        );
+        assert_eq!((record["prompt"].as_array().unwrap().len(), &record["group"]), (1, &"g".into()));
+        let merged = HhRlhf { merge_consecutive: true, ..HhRlhf::default() };
+        assert_eq!(load(&merged, &[row]).1.warned(Warning::Alternation), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
+//! | [`sources`] | the published data sets, each by its name or by what its rows look like |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
@@ -48,6 +49,7 @@ pub mod report;
 pub mod row;
 pub mod rules;
 pub mod solvable;
+pub mod sources;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
@@ -66,4 +68,5 @@ pub use record::{Comparison, Kind, Pair, Provenance, Record, RecordType};
 pub use report::LoadReport;
 pub use row::Row;
 pub use rules::Rules;
+pub use sources::load_source;
 pub use text::{Message, Role, Text};

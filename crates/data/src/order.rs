@@ -22,6 +22,8 @@ pub enum Purpose {
     Split,
     /// The order in which a pass over the rollouts of an iteration visits them.
     Minibatches,
+    /// Weights of simulated persons.
+    Personas,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
