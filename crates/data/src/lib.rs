@@ -5,6 +5,7 @@
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
 //! | [`convert`], [`layout`], [`mixture`] | records of one kind from those of another, TRL's layouts, several data sets in one |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
+//! | [`sources`] | the published data sets, each by its name or by what its rows look like |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
@@ -63,6 +64,7 @@ pub mod rules;
 pub mod solvable;
 #[cfg(feature = "tokenizers")]
 pub mod template;
+pub mod sources;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
@@ -81,4 +83,5 @@ pub use record::{Comparison, Kind, Pair, Provenance, Record, RecordType};
 pub use report::LoadReport;
 pub use row::Row;
 pub use rules::Rules;
+pub use sources::load_source;
 pub use text::{Message, Role, Text};

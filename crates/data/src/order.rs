@@ -31,6 +31,8 @@ pub enum Purpose {
     PairCap,
     /// Which rows of a mixture's components are kept, and in what order.
     Mixture,
+    /// Weights of simulated persons.
+    Personas,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.
