@@ -10,8 +10,12 @@
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
+//! | [`encode`] | records as tokens of a model: boundaries, masks, limits, a report (feature `tokenizers`) |
+//! | [`hf`], [`template`] | tokenizers and chat templates of Hugging Face (feature `tokenizers`) |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
 //! | [`chars`] | token ids of single characters |
+//! | [`rows`], [`pack`] | rows of token ids, their layout, packing, shared prompts |
+//! | [`cache`] | token ids in files that are refused when stale |
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |
@@ -27,6 +31,7 @@
 //! | `tensors` | [`collate`], with burn | yes |
 //! | `tokenizers` | [`tokenize`], with the crate of that name | no |
 //! | `arrow` | Parquet and Arrow, with the crates of that name | no |
+//! | `tokenizers` | [`encode`], [`hf`], [`template`] and [`tokenize`], with the crates `tokenizers` and `minijinja` | no |
 //!
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.

@@ -1,5 +1,6 @@
 //! What records become, on a small tokenizer.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::{explain::*, *};
@@ -21,6 +22,75 @@ fn options(change: impl FnOnce(&mut EncodeOptions)) -> EncodeOptions {
     let mut options = EncodeOptions::default();
     change(&mut options);
     options
+}
+
+/// Texts of what breaks tokenizers: white space, special tokens and parts of them, characters of several bytes.
+fn texts() -> impl Strategy<Value = String> {
+    let pieces = [
+        "the",
+        " cat",
+        " ",
+        "\n",
+        "<|im_end|>",
+        "<|im_",
+        "end|>",
+        "<",
+        "<s>",
+        "é",
+        "🙂",
+        "\u{301}",
+        "\u{F0000}",
+        "\0",
+        "x",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..9).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(256)))]
+
+    #[test]
+    fn any_plain_texts_come_back_from_their_tokens(prompt in texts(), answers in prop::collection::vec(texts(), 1..3)) {
+        let tokenizer = chat(|_| {});
+        let completions: Vec<Text> = answers.iter().map(|answer| answer[..].into()).collect();
+        match sides(&tokenizer, EncodeOptions::default(), &prompt[..], &completions) {
+            Ok(sides) => {
+                for (row, answer) in sides.rows().iter().zip(&answers) {
+                    let text = format!("{prompt}{answer}");
+                    let end = if text.ends_with("<|im_end|>") { "" } else { "<|im_end|>" };
+                    prop_assert_eq!(whole(&tokenizer, row), format!("{text}{end}"));
+                    prop_assert!(row.mask.contains(&true) && row.mask.len() == row.ids.len());
+                }
+            }
+            Err(Error::Unusable(_)) => {}
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+
+    #[test]
+    fn any_conversation_comes_back_and_only_the_template_writes_special_tokens(
+        contents in prop::collection::vec(texts(), 1..5),
+        answer in texts(),
+    ) {
+        let tokenizer = chat(|_| {});
+        let turn = |(number, content): (usize, &String)| match number % 2 {
+            0 => user(content),
+            _ => assistant(content),
+        };
+        let messages: Vec<_> = contents.iter().enumerate().map(turn).collect();
+        let prefill = messages.len() % 2 == 0;
+        let answers = [vec![assistant(&answer)].into()];
+        match sides(&tokenizer, EncodeOptions::default(), messages.clone(), &answers) {
+            Ok(sides) => {
+                let row = sides.rows().remove(0);
+                prop_assert_eq!(&whole(&tokenizer, &row), &sides.texts[0]);
+                let turns = messages.len() + usize::from(!prefill);
+                prop_assert_eq!(row.ids.iter().filter(|id| **id < 4).count(), 2 * turns);
+            }
+            Err(Error::Unusable(reason)) => prop_assert_eq!(reason.code, Code::Boundary),
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
 }
 
 /// The sides of a prompt and completions.
