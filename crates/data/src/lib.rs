@@ -9,6 +9,7 @@
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
 //! | [`chars`] | token ids of single characters |
+//! | [`curation`] | what is kept of a data set, in what order and with which labels: composable operators with reports |
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |

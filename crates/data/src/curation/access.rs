@@ -1,20 +1,20 @@
 //! What operators need of a record, as small traits: a kind of record of your own takes part by implementing them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
-    record::Pair,
+    Message,
+    record::{Comparison, Pair, RecordType},
     report::Reason,
-    text::{Role, Text},
+    text::Text,
 };
 
 /// A record with an identifier.
 pub trait HasId {
     /// Unique within a data set; empty until it has one.
     fn id(&self) -> &str;
-
-    /// Sets it.
-    fn set_id(&mut self, id: String);
 }
 
 /// A record with room for further fields.
@@ -30,9 +30,6 @@ pub trait HasMeta {
 pub trait HasPrompt {
     /// What is answered.
     fn prompt(&self) -> &Text;
-
-    /// The same, to write into.
-    fn prompt_mut(&mut self) -> &mut Text;
 }
 
 /// A record whose texts can be read.
@@ -50,8 +47,23 @@ pub trait HasWeight {
     fn set_weight(&mut self, weight: f64);
 }
 
+/// A record that belongs to a split.
+pub trait HasSplit {
+    /// `train`, `test` or any other; none before the data set was split.
+    fn split(&self) -> Option<&str>;
+
+    /// Sets it.
+    fn set_split(&mut self, split: String);
+}
+
 /// An oriented preference: one side was chosen, the other was not.
 pub trait Preference: HasId + HasMeta + HasPrompt + HasTexts + HasWeight {
+    /// Gives the record another id.
+    fn set_id(&mut self, id: String);
+
+    /// The prompt, to write into.
+    fn prompt_mut(&mut self) -> &mut Text;
+
     /// The preferred side.
     fn chosen(&self) -> &Text;
 
@@ -79,8 +91,8 @@ pub trait Preference: HasId + HasMeta + HasPrompt + HasTexts + HasWeight {
     /// Whether the chosen and the rejected side are factual.
     fn factual(&self) -> Option<(bool, bool)>;
 
-    /// Exchanges the sides, with all that is said of a side; what was said of the old label, `margin` and `p_chosen`, is
-    /// cleared.
+    /// Exchanges the sides, with all that is said of a side; what was said of the old label, its margin,
+    /// probability and strength, is cleared.
     fn swap_sides(&mut self);
 }
 
@@ -97,6 +109,13 @@ pub trait Candidates: HasId + HasPrompt + HasTexts {
     /// # Errors
     /// What makes them no pair, such as [`crate::Code::Identical`].
     fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason>;
+}
+
+/// A prompt with several responses that are rated by attribute.
+pub trait Rated: Candidates {
+    /// The ratings of each response by attribute, those that were given. Larger is better: what was rated the other way round is
+    /// negated.
+    fn ratings(&self) -> Vec<BTreeMap<String, f64>>;
 }
 
 /// Notes in `meta.relabelled` that an operator changed the label: `from` and `to` are the probabilities, before and
@@ -134,60 +153,78 @@ pub fn plain_text(text: &Text) -> String {
     match text {
         Text::Plain(text) => text.clone(),
         Text::Messages(messages) => {
-            let contents: Vec<&str> = messages.iter().map(|message| message.content.as_ref()).collect();
+            let contents: Vec<&str> = messages.iter().map(|message| &message.content[..]).collect();
             contents.join("\n")
         }
     }
 }
 
-/// A text as a key: two texts of one key have the same form, the same speakers and the same words.
-pub fn text_key(text: &Text) -> String {
+/// A text in parts that tell it from every other: its form, and for each message who speaks and what is said, thought
+/// and called.
+pub(super) fn text_parts(text: &Text) -> Vec<String> {
     match text {
-        Text::Plain(text) => format!("p{text}"),
+        Text::Plain(text) => vec!["plain".to_owned(), text.clone()],
         Text::Messages(messages) => {
-            let turn = |role: Role, content: &str| format!("m{role:?}:{}:{content}", content.len());
-            messages.iter().map(|message| turn(message.role, message.content.as_ref())).collect()
+            let parts = |message: &Message| {
+                let calls = serde_json::to_string(&message.tool_calls).unwrap_or_default();
+                let thinking = message.thinking.clone().unwrap_or_default();
+                [format!("{:?}", message.role), message.content.clone(), thinking, calls]
+            };
+            messages.iter().flat_map(parts).collect()
         }
     }
 }
 
-/// A key of all texts of a record, prompt first.
+/// Parts as one string, such that other parts give another string.
+pub(super) fn joined(parts: &[String]) -> String {
+    parts.iter().map(|part| format!("{}:{part}", part.len())).collect()
+}
+
+/// A key of all texts of a record, prompt first: records of one key say the same.
 pub fn record_key<T: HasPrompt + HasTexts>(record: &T) -> String {
-    let mut key = String::new();
-    for text in std::iter::once(record.prompt()).chain(record.responses()) {
-        let text = text_key(text);
-        key.push_str(&format!("{}:{text}", text.len()));
-    }
-    key
+    let texts = std::iter::once(record.prompt()).chain(record.responses());
+    joined(&texts.map(|text| joined(&text_parts(text))).collect::<Vec<_>>())
 }
 
-impl HasId for Pair {
+impl<T: RecordType> HasId for T {
     fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn set_id(&mut self, id: String) {
-        self.id = id;
+        &self.envelope().id
     }
 }
 
-impl HasMeta for Pair {
+impl<T: RecordType> HasMeta for T {
     fn meta(&self) -> &Map<String, Value> {
-        &self.meta
+        &self.envelope().meta
     }
 
     fn meta_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.meta
+        &mut self.envelope_mut().meta
+    }
+}
+
+impl<T: RecordType> HasWeight for T {
+    fn weight(&self) -> f64 {
+        self.envelope().weight.unwrap_or(1.0)
+    }
+
+    fn set_weight(&mut self, weight: f64) {
+        self.envelope_mut().weight = Some(weight);
+    }
+}
+
+impl<T: RecordType> HasSplit for T {
+    fn split(&self) -> Option<&str> {
+        self.envelope().split.as_deref()
+    }
+
+    fn set_split(&mut self, split: String) {
+        self.envelope_mut().split = Some(split);
     }
 }
 
 impl HasPrompt for Pair {
     fn prompt(&self) -> &Text {
         &self.prompt
-    }
-
-    fn prompt_mut(&mut self) -> &mut Text {
-        &mut self.prompt
     }
 }
 
@@ -197,17 +234,27 @@ impl HasTexts for Pair {
     }
 }
 
-impl HasWeight for Pair {
-    fn weight(&self) -> f64 {
-        self.weight.unwrap_or(1.0)
+impl HasPrompt for Comparison {
+    fn prompt(&self) -> &Text {
+        &self.prompt
     }
+}
 
-    fn set_weight(&mut self, weight: f64) {
-        self.weight = Some(weight);
+impl HasTexts for Comparison {
+    fn responses(&self) -> Vec<&Text> {
+        vec![&self.a, &self.b]
     }
 }
 
 impl Preference for Pair {
+    fn set_id(&mut self, id: String) {
+        self.envelope.id = id;
+    }
+
+    fn prompt_mut(&mut self) -> &mut Text {
+        &mut self.prompt
+    }
+
     fn chosen(&self) -> &Text {
         &self.chosen
     }
@@ -233,29 +280,19 @@ impl Preference for Pair {
     }
 
     fn strength(&self) -> Option<u32> {
-        u32::try_from(self.meta.get("strength")?.get("value")?.as_u64()?).ok()
+        self.strength.and_then(|strength| u32::try_from(strength.value).ok())
     }
 
     fn scores(&self) -> Option<(f64, f64)> {
-        Some((self.meta.get("score_chosen")?.as_f64()?, self.meta.get("score_rejected")?.as_f64()?))
+        self.score_chosen.zip(self.score_rejected)
     }
 
     fn factual(&self) -> Option<(bool, bool)> {
-        Some((self.meta.get("chosen_factual")?.as_bool()?, self.meta.get("rejected_factual")?.as_bool()?))
+        self.chosen_factual.zip(self.rejected_factual)
     }
 
     fn swap_sides(&mut self) {
-        std::mem::swap(&mut self.chosen, &mut self.rejected);
-        (self.margin, self.p_chosen) = (None, None);
-        for (chosen, rejected) in [
-            ("score_chosen", "score_rejected"),
-            ("chosen_factual", "rejected_factual"),
-            ("chosen_source", "rejected_source"),
-        ] {
-            let (left, right) = (self.meta.remove(chosen), self.meta.remove(rejected));
-            right.into_iter().for_each(|value| drop(self.meta.insert(chosen.to_owned(), value)));
-            left.into_iter().for_each(|value| drop(self.meta.insert(rejected.to_owned(), value)));
-        }
+        *self = Self { margin: None, p_chosen: None, strength: None, ..self.clone().swapped() };
     }
 }
 
@@ -264,7 +301,8 @@ mod tests {
     use super::*;
     use crate::{
         curation::testing::{pair, scored},
-        text::Message,
+        record::comparison::Strength,
+        text::Role,
     };
 
     #[test]
@@ -272,11 +310,13 @@ mod tests {
         let mut record = scored("q", 4.0, 1.0);
         record.set_margin(Some(3.0));
         record.set_p_chosen(Some(0.9));
+        record.strength = Some(Strength { value: 2, levels: 3 });
+        assert_eq!(record.strength(), Some(2));
         flip(&mut record, "test");
         assert_eq!((record.chosen().as_plain(), record.rejected().as_plain()), (Some("bad"), Some("good")));
         assert_eq!(record.scores(), Some((1.0, 4.0)));
-        assert_eq!((record.margin(), record.p_chosen()), (None, None));
-        assert_eq!(record.meta["relabelled"], json!({"operator": "test", "from": 0.9, "to": 0.0}));
+        assert_eq!((record.margin(), record.p_chosen(), record.strength()), (None, None, None));
+        assert_eq!(record.meta()["relabelled"], json!({"operator": "test", "from": 0.9, "to": 0.0}));
     }
 
     #[test]
@@ -285,7 +325,7 @@ mod tests {
         for p in [0.8, 0.7, 0.6] {
             soften(&mut record, "soft", p);
         }
-        let notes = record.meta["relabelled"].as_array().unwrap();
+        let notes = record.meta()["relabelled"].as_array().unwrap();
         let changes: Vec<_> = notes.iter().map(|note| (note["from"].as_f64(), note["to"].as_f64())).collect();
         assert_eq!(changes, [(Some(1.0), Some(0.8)), (Some(0.8), Some(0.7)), (Some(0.7), Some(0.6))]);
         assert_eq!(record.p_chosen(), Some(0.6));
@@ -301,11 +341,12 @@ mod tests {
             vec![turn(Role::User, "a"), turn(Role::User, "b")].into(),
             vec![turn(Role::User, "amUser:1:b")].into(),
         ];
-        let keys: std::collections::BTreeSet<_> = texts.iter().map(text_key).collect();
+        let keys: std::collections::BTreeSet<_> = texts.iter().map(|text| joined(&text_parts(text))).collect();
         assert_eq!(keys.len(), texts.len());
         assert_eq!(plain_text(&texts[3]), "a\nb");
         let records = [Pair::new("ab", "c", "d"), Pair::new("a", "bc", "d"), Pair::new("a", "b", "cd")];
-        let keys: std::collections::BTreeSet<_> = records.iter().map(|pair| record_key(pair.as_ref().unwrap())).collect();
+        let keys: std::collections::BTreeSet<_> =
+            records.iter().map(|pair| record_key(pair.as_ref().unwrap())).collect();
         assert_eq!(keys.len(), 3);
     }
 }

@@ -15,9 +15,9 @@ use super::access::{HasMeta, Preference};
 /// ```
 /// use accordant_data::{Pair, curation::Column};
 /// let mut pair = Pair::new("q", "good", "bad")?;
-/// pair.meta.insert("ches".into(), 0.25.into());
+/// pair.envelope.meta.insert("ches".into(), 0.25.into());
 /// assert_eq!(Column::meta("ches").number(&pair), Some(0.25));
-/// assert_eq!(Column::new("length", |pair: &Pair| Some(pair.id.len() as f64)).number(&pair), Some(0.0));
+/// assert_eq!(Column::new("length", |pair: &Pair| Some(pair.envelope.id.len() as f64)).number(&pair), Some(0.0));
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub struct Column<T, V = f64> {
@@ -105,12 +105,12 @@ mod tests {
         let mut pair = Pair::new("q", "good", "bad").unwrap();
         let column = Column::<Pair>::meta("score");
         assert_eq!(column.number(&pair), None);
-        pair.meta.insert("score".into(), "7".into());
+        pair.envelope.meta.insert("score".into(), "7".into());
         assert_eq!(column.number(&pair), None);
-        pair.meta.insert("score".into(), 7.into());
+        pair.envelope.meta.insert("score".into(), 7.into());
         assert_eq!(column.clone().number(&pair), Some(7.0));
         assert_eq!(Column::<Pair>::new("nan", |_| Some(f64::NAN)).number(&pair), None);
-        pair.meta.insert("scores".into(), vec![1.0, 2.0].into());
+        pair.envelope.meta.insert("scores".into(), vec![1.0, 2.0].into());
         assert_eq!(Column::<Pair, Vec<f64>>::meta("scores").of(&pair), Some(vec![1.0, 2.0]));
     }
 

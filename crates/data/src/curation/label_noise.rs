@@ -11,7 +11,10 @@ use serde_json::Value;
 use super::{
     access::{Preference, flip, soften},
     column::Column,
-    numbers::{check_all_finite, check_domain, check_finite, check_length, check_share, logistic, mean, quantile_of_sorted, sample_deviation, sorted, win},
+    numbers::{
+        check_all_finite, check_domain, check_finite, check_length, check_share, logistic, mean, quantile_of_sorted,
+        sample_deviation, sorted, win,
+    },
     operator::{Curated, Operator, Verdict, options_of},
 };
 use crate::{Error, Result};
@@ -287,7 +290,7 @@ mod tests {
 
     fn with(differences: &[f64]) -> Pair {
         let mut record = pair("q");
-        record.meta.insert("d".into(), differences.to_vec().into());
+        record.envelope.meta.insert("d".into(), differences.to_vec().into());
         record
     }
 
@@ -332,7 +335,7 @@ mod tests {
         let curated = plain().apply(records.to_vec(), 0).unwrap();
         let [flipped, top, soft, one, zero] = &curated.records[..] else { panic!("five records") };
         assert_eq!((flipped.chosen.as_plain(), flipped.margin), (Some("bad"), Some(2.0)));
-        assert_eq!(flipped.meta["relabelled"]["operator"], "label_noise");
+        assert_eq!(flipped.envelope.meta["relabelled"]["operator"], "label_noise");
         assert_eq!((top.margin, one.margin, zero.margin), (Some(2.0), Some(1.0), Some(0.0)));
         assert_eq!((soft.p_chosen, soft.margin), (Some(logistic(-1.0)), None));
         let report = &curated.report;

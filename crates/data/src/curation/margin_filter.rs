@@ -138,6 +138,7 @@ mod tests {
     use crate::{
         Pair,
         curation::testing::{pair, scored},
+        record::comparison::Strength,
     };
 
     fn none() -> MarginFilter<Pair> {
@@ -168,11 +169,7 @@ mod tests {
 
     #[test]
     fn strengths_and_equal_scores() {
-        let strong = |value: u32| {
-            let mut record = pair("q");
-            record.meta.insert("strength".into(), serde_json::json!({"value": value, "levels": 3}));
-            record
-        };
+        let strong = |value| Pair { strength: Some(Strength { value, levels: 3 }), ..pair("q") };
         let filter = MarginFilter { min_strength: Some(2), ..none() };
         assert_eq!(reasons(&filter, vec![strong(1), strong(2), pair("q")]), [(0, "weak"), (2, "no_strength")]);
         let filter = MarginFilter { drop_equal: true, ..none() };

@@ -157,7 +157,8 @@ mod tests {
         assert_eq!(report.steps[1].seed, 3 + 0x9E37_79B9_7F4A_7C15);
         assert_eq!(report.steps[2].seed, 3u64.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(2)));
         assert!(report.is_conserved());
-        let table = "operator  in  out  dropped\nat_least   3    2  small 1\nat_least   2    2\nat_least   2    1  small 1";
+        let table =
+            "operator  in  out  dropped\nat_least   3    2  small 1\nat_least   2    2\nat_least   2    1  small 1";
         assert_eq!(report.to_string(), table);
         let mut lost = report.clone();
         lost.steps[1].inputs = 3;
