@@ -32,7 +32,11 @@ pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
 pub mod curation;
+#[cfg(feature = "tokenizers")]
+pub mod encode;
 pub mod error;
+#[cfg(feature = "tokenizers")]
+pub mod hf;
 pub mod hh_rlhf;
 pub mod lines;
 pub mod message;
@@ -43,7 +47,10 @@ pub mod record;
 pub mod report;
 pub mod row;
 pub mod rules;
+pub mod rows;
 pub mod solvable;
+#[cfg(feature = "tokenizers")]
+pub mod template;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;

@@ -287,10 +287,14 @@ mod tests {
 
     #[test]
     fn rewards_in_millions_have_tilts_of_millionths() {
-        let rewards = [0.0, 1e6, 3e6].map(|reward| vec![reward]);
-        let tilt = tilt_to(&rewards, &[1.9e6]).unwrap();
-        let small = tilt_to(&[0.0, 1.0, 3.0].map(|reward| vec![reward]), &[1.9]).unwrap();
-        assert!((1e6 * tilt.multipliers[0] - small.multipliers[0]).abs() < 1e-8, "{tilt:?} {small:?}");
+        let millions: Vec<Vec<f64>> =
+            samples().iter().map(|row| row.iter().map(|reward| 1e6 * reward).collect()).collect();
+        for targets in [[1.9, 0.7], [0.3, 2.1], [1.1, 1.3]] {
+            let tilt = tilt_to(&millions, &targets.map(|target| 1e6 * target)).unwrap();
+            let small = tilt_to(&samples(), &targets).unwrap();
+            let close = |(large, small): (&f64, &f64)| (1e6 * large - small).abs() < 1e-8;
+            assert!(tilt.multipliers.iter().zip(&small.multipliers).all(close), "{tilt:?} {small:?}");
+        }
     }
 
     #[test]

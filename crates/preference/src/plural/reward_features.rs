@@ -348,7 +348,12 @@ mod tests {
                 assert!(report.converged);
                 let by_newton = model.adapt(judged).unwrap();
                 close(&by_newton.scores()[0], &model.factors.scores(&own), 1e-7);
-                assert!(model.adapt_by_newton(judged).unwrap().report.converged);
+                let linear = model.adapt_by_newton(judged).unwrap();
+                assert!(linear.report.converged);
+                // In units of the priors' standard deviations.
+                let units = [vec![0.3f64.sqrt(); 2], vec![private.unwrap_or_default().sqrt(); own.len() - 2]].concat();
+                let numbers: Vec<f64> = linear.coefficients.iter().zip(units).map(|(x, unit)| x / unit).collect();
+                close(&numbers, &own, 1e-6);
                 let nll = |chooser: &Chooser| -chooser.foretell(judged).unwrap().log_likelihood;
                 assert!(nll(&by_newton) <= nll(&model.population()));
             }

@@ -1,0 +1,173 @@
+//! Where a chat template comes from, and its source as the engine takes it.
+
+use std::{fmt, path::PathBuf};
+
+use serde::Serialize;
+
+use super::Builtin;
+
+/// Where a chat template comes from; displays as reports name it.
+///
+/// # Example
+/// ```
+/// use accordant_data::template::{Builtin, TemplateSource};
+/// assert_eq!(TemplateSource::from(Builtin::ChatMl).to_string(), "the built-in template `chatml`");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub enum TemplateSource {
+    /// A template of this crate.
+    Builtin(Builtin),
+    /// A file of its own.
+    File(PathBuf),
+    /// The tokenizer's configuration, and the template's name there.
+    Config {
+        /// The configuration.
+        path: PathBuf,
+        /// Its name, where it has several.
+        name: Option<String>,
+    },
+    /// Given by the program under this name.
+    Given(String),
+}
+
+impl fmt::Display for TemplateSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin(builtin) => write!(f, "the built-in template `{builtin}`"),
+            Self::File(path) => write!(f, "`{}`", path.display()),
+            Self::Config { path, name: None } => write!(f, "`chat_template` of `{}`", path.display()),
+            Self::Config { path, name: Some(name) } => write!(f, "`chat_template` `{name}` of `{}`", path.display()),
+            Self::Given(name) => write!(f, "the template `{name}`"),
+        }
+    }
+}
+
+impl From<Builtin> for TemplateSource {
+    fn from(builtin: Builtin) -> Self {
+        Self::Builtin(builtin)
+    }
+}
+
+impl From<&str> for TemplateSource {
+    fn from(name: &str) -> Self {
+        Self::Given(name.into())
+    }
+}
+
+/// The source with each `{% generation %}` block as a block of a filter, which keeps white space, scopes and loops as
+/// they are. Comments, `raw` blocks and texts in quotes stay as they are.
+pub(super) fn with_generation_as_filter(source: &str, filter: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find('{') {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let len = if tag.starts_with("{#") {
+            tag.find("#}").map_or(tag.len(), |end| end + 2)
+        } else if tag.starts_with("{{") {
+            tag_len(tag, "}}")
+        } else if tag.starts_with("{%") {
+            let len = tag_len(tag, "%}");
+            match tag_word(tag.get(..len).unwrap_or(tag)) {
+                Some("raw") => len + raw_len(tag.get(len..).unwrap_or_default()),
+                Some("generation") => {
+                    out.push_str(&tag.get(..len).unwrap_or(tag).replacen("generation", &format!("filter {filter}"), 1));
+                    rest = tag.get(len..).unwrap_or_default();
+                    continue;
+                }
+                Some("endgeneration") => {
+                    out.push_str(&tag.get(..len).unwrap_or(tag).replacen("endgeneration", "endfilter", 1));
+                    rest = tag.get(len..).unwrap_or_default();
+                    continue;
+                }
+                _ => len,
+            }
+        } else {
+            1
+        };
+        out.push_str(tag.get(..len).unwrap_or(tag));
+        rest = tag.get(len..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The length of a tag up to its end, which does not count inside quotes.
+fn tag_len(tag: &str, end: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in tag.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if tag.get(at..).is_some_and(|rest| rest.starts_with(end)) => return at + end.len(),
+            None => {}
+        }
+    }
+    tag.len()
+}
+
+/// The word of a block tag, such as `for`.
+fn tag_word(tag: &str) -> Option<&str> {
+    let inside = tag.strip_prefix("{%")?.trim_start_matches(['-', '+']).trim_start();
+    let len = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
+    inside.get(..len)
+}
+
+/// The length of what stands after `{% raw %}`, its end tag included.
+fn raw_len(text: &str) -> usize {
+    for (at, _) in text.match_indices("{%") {
+        let tag = text.get(at..).unwrap_or_default();
+        if tag_word(tag) == Some("endraw") {
+            return at + tag_len(tag, "%}");
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d47_which_template_applies_is_said() {
+        let names = [
+            TemplateSource::File("a/chat_template.jinja".into()),
+            TemplateSource::Config { path: "c.json".into(), name: None },
+            TemplateSource::Config { path: "c.json".into(), name: Some("rag".into()) },
+            "mine".into(),
+        ];
+        let said = [
+            "`a/chat_template.jinja`",
+            "`chat_template` of `c.json`",
+            "`chat_template` `rag` of `c.json`",
+            "the template `mine`",
+        ];
+        assert_eq!(names.map(|name| name.to_string()), said);
+    }
+    #[test]
+    fn only_real_generation_tags_are_rewritten() {
+        let rewrite = |source: &str| with_generation_as_filter(source, "g");
+        assert_eq!(rewrite("{%- generation -%}a{%+ endgeneration +%}"), "{%- filter g -%}a{%+ endfilter +%}");
+        for same in [
+            "{# {% generation %} #}",
+            "{{ '{% generation %}' }}",
+            "{{ \"\\\"{% generation %}\" }}",
+            "{% raw %}{% generation %}{%- endraw -%}",
+            "{% set generation = 1 %}{% generations %}",
+            "{ % generation % } {",
+            "{% if '%}' %}",
+            "{% raw %}{% generation %}",
+            "{{ '",
+            "{#",
+            "é{é",
+        ] {
+            assert_eq!(rewrite(same), same);
+        }
+        assert_eq!(rewrite("{% raw %}{% endraw %}{%generation%}x"), "{% raw %}{% endraw %}{%filter g%}x");
+        assert_eq!(rewrite("{{ '}}' }}{% generation %}"), "{{ '}}' }}{% filter g %}");
+    }
+}
