@@ -397,10 +397,7 @@ mod tests {
         assert!(error(&with(r#""kind": "ranked""#)).contains("E_KIND: field `kind`: expected `pair`, found `ranked`"));
         assert!(error(r#"{"prompt": "q", "chosen": "yes"}"#).contains("E_MISSING_FIELD: field `rejected`: missing"));
         let got = error(r#"{"prompt": 1, "chosen": "yes", "rejected": "no"}"#);
-        assert!(
-            got.contains("E_TYPE: field `prompt`: expected a string or a list of messages, found number 1"),
-            "{got}"
-        );
+        assert!(got.contains("E_TYPE: field `prompt`: expected a string or a list of messages, found number 1"), "{got}");
         let got = error(r#"{"prompt": [{"role": "wizard", "content": "q"}]}"#);
         assert!(got.contains("E_ROLE: field `prompt[0].role`") && got.contains("wizard"), "{got}");
     }
