@@ -113,13 +113,14 @@ pub trait Candidates: HasId + HasPrompt + HasTexts {
 
 /// A prompt with several responses that are rated by attribute.
 pub trait Rated: Candidates {
-    /// The ratings of each response by attribute, those that were given. Larger is better: what was rated the other way round is
-    /// negated.
+    /// The ratings of each response by attribute, those that were given. Larger is better: what was rated the other way
+    /// round is negated.
     fn ratings(&self) -> Vec<BTreeMap<String, f64>>;
 }
 
 /// Notes in `meta.relabelled` that an operator changed the label: `from` and `to` are the probabilities, before and
-/// after, that the text that was `chosen` in the operator's input is the preferred one. A second change makes it a list.
+/// after, that the text that was `chosen` in the operator's input is the preferred one. A second change makes it a
+/// list.
 pub fn note_relabelled<T: HasMeta>(record: &mut T, operator: &str, from: f64, to: f64) {
     let note = json!({"operator": operator, "from": from, "to": to});
     let meta = record.meta_mut();

@@ -143,8 +143,8 @@ proptest! {
             prop_assert_eq!(sorted(&whole.records), sorted(&reversed.records), "{}", operator.name());
             prop_assert_eq!(&whole.report.dropped, &reversed.report.dropped);
             let (left, right) = records.split_at(at.min(records.len()));
-            let (left, right) = (operator.apply(left.to_vec(), seed).unwrap(), operator.apply(right.to_vec(), seed).unwrap());
-            prop_assert_eq!(&[left.records, right.records].concat(), &whole.records, "{}", operator.name());
+            let parts = [left, right].map(|part| operator.apply(part.to_vec(), seed).unwrap().records);
+            prop_assert_eq!(&parts.concat(), &whole.records, "{}", operator.name());
         }
     }
 
@@ -164,17 +164,25 @@ proptest! {
     #[test]
     fn pairs_of_lists_are_conserved_and_depend_on_the_list_alone(lists in lists(), seed: u64, at in 0usize..12) {
         let schemes = [
-            PairScheme::BestVsWorst, PairScheme::BestVsRest, PairScheme::BestVsRandom, PairScheme::Adjacent, PairScheme::All,
-            PairScheme::TopVsBottomHalf, PairScheme::Mirror, PairScheme::HalfShift,
+            PairScheme::BestVsWorst,
+            PairScheme::BestVsRest,
+            PairScheme::BestVsRandom,
+            PairScheme::Adjacent,
+            PairScheme::All,
+            PairScheme::TopVsBottomHalf,
+            PairScheme::Mirror,
+            PairScheme::HalfShift,
         ];
         let mut operators: Vec<Box<dyn Operator<List, Out = Pair>>> = vec![Box::new(RejectionSampling::default())];
-        operators.extend(schemes.map(|scheme| Box::new(RankedPairs::new(scheme)) as Box<dyn Operator<List, Out = Pair>>));
+        for scheme in schemes {
+            operators.push(Box::new(RankedPairs::new(scheme)));
+        }
         for operator in &operators {
             let whole = operator.apply(lists.clone(), seed).unwrap();
             check_conserved(&whole, lists.len());
             let (left, right) = lists.split_at(at.min(lists.len()));
-            let (left, right) = (operator.apply(left.to_vec(), seed).unwrap(), operator.apply(right.to_vec(), seed).unwrap());
-            prop_assert_eq!(&[left.records, right.records].concat(), &whole.records, "{}", operator.name());
+            let parts = [left, right].map(|part| operator.apply(part.to_vec(), seed).unwrap().records);
+            prop_assert_eq!(&parts.concat(), &whole.records, "{}", operator.name());
         }
         check_conserved(&Curriculum::default().apply(lists.clone(), seed).unwrap(), lists.len());
     }
@@ -186,10 +194,11 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_gives_what_the_operator_gives(records in pairs(), seed: u64) {
+    fn d27_a_stream_and_all_cores_give_what_the_operator_gives(records in pairs(), seed: u64) {
         let filter = MarginFilter { min_margin: Some(1.0), ..MarginFilter::new(Column::margin()) };
         let mut stream = filter.stream(records.clone(), seed).unwrap();
         let streamed: Vec<Pair> = stream.by_ref().collect();
+        prop_assert_eq!(&filter.apply_parallel(records.clone(), seed).unwrap().records, &streamed);
         let curated = filter.apply(records, seed).unwrap();
         prop_assert_eq!(&streamed, &curated.records);
         prop_assert_eq!(stream.report(), &curated.report);

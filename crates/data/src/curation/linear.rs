@@ -6,8 +6,8 @@ use crate::{Error, Result};
 /// The coefficients `w` that minimize `Σ (y − w x)² + ridge |w|²`, of rows `x`.
 ///
 /// # Errors
-/// [`Error::NoEntry`] without a row; [`Error::Length`]; [`Error::Item`] for what is not finite; [`Error::Domain`] unless `ridge` is
-/// finite and > 0, which makes the solution unique.
+/// [`Error::NoEntry`] without a row; [`Error::Length`]; [`Error::Item`] for what is not finite; [`Error::Domain`]
+/// unless `ridge` is finite and > 0, which makes the solution unique.
 pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], ridge: f64) -> Result<Vec<f64>> {
     check_domain(ridge.is_finite() && ridge > 0.0, "ridge", "finite and > 0", ridge)?;
     check_length("scores", rows.len(), targets.len())?;

@@ -1,8 +1,9 @@
 //! Curation: what is kept of a data set, in what order, and with which labels.
 //!
-//! An [`Operator`] takes records and gives back records, what it dropped with the reason for each, and an [`OperatorReport`] in which no
-//! record is lost. A [`Pipeline`] applies several and prints one table. Numbers that come from outside (scores of reward models, lengths in
-//! tokens, embeddings) are read off the record by a [`Column`], so that they go along with it.
+//! An [`Operator`] takes records and gives back records, what it dropped with the reason for each, and an
+//! [`OperatorReport`] in which no record is lost. A [`Pipeline`] applies several and prints one table. Numbers that
+//! come from outside (scores of reward models, lengths in tokens, embeddings) are read off the record by a [`Column`],
+//! so that they go along with it.
 //!
 //! | module | operators | shape |
 //! |---|---|---|
@@ -38,11 +39,12 @@
 //! | [`pilaf`] | logits and samplers for responses to be labeled |
 //! | [`routing`] | people or model, under a budget |
 //!
-//! [`operator`], [`pipeline`], [`column`], [`access`] and [`keys`] are the seam. Start with [`Pipeline`]. A new operator is one file, one
-//! `pub mod` line and one row of the table.
+//! [`operator`], [`pipeline`], [`column`], [`access`] and [`keys`] are the seam. Start with [`Pipeline`]. A new
+//! operator is one file, one `pub mod` line and one row of the table.
 //!
-//! Random choices are drawn from the seed and, where one record is concerned, from its content: permuting or sharding the input of an
-//! operator that looks at each record changes nothing but the order. An operator that changes a label writes `meta.relabelled`.
+//! Random choices are drawn from the seed and, where one record is concerned, from its content: permuting or sharding
+//! the input of an operator that looks at each record changes nothing but the order. An operator that changes a label
+//! writes `meta.relabelled`.
 
 pub mod access;
 pub mod acquire;

@@ -25,13 +25,14 @@ pub enum Overall {
     Weighted(BTreeMap<String, f64>),
     /// The mean of the ratings that were given.
     Mean,
-    /// By the first of these attributes, where that is equal by the next, and so on; a response without one of them has no number.
+    /// By the first of these attributes, where that is equal by the next, and so on; a response without one of them has
+    /// no number.
     Lexicographic(Vec<String>),
 }
 
 impl Overall {
-    /// The numbers of responses, larger for better ones; none for a response without them. Only for the lexicographic order do the
-    /// other responses matter: there the number is that of the responses that are worse.
+    /// The numbers of responses, larger for better ones; none for a response without them. Only for the lexicographic
+    /// order do the other responses matter: there the number is that of the responses that are worse.
     ///
     /// # Example
     /// ```
@@ -63,8 +64,8 @@ impl Overall {
     }
 }
 
-/// The share of the other numbers that are smaller, equal ones counting ½; ½ for a number alone. Numbers of prompts that are rated
-/// severely and mildly become comparable.
+/// The share of the other numbers that are smaller, equal ones counting ½; ½ for a number alone. Numbers of prompts
+/// that are rated severely and mildly become comparable.
 ///
 /// # Example
 /// ```
@@ -89,15 +90,15 @@ pub enum RatedMode {
     Overall(Overall),
     /// A set of pairs for each attribute, with the attribute under `criteria`.
     PerAttribute,
-    /// Only those of which the chosen response is as good on all attributes and better on one. Both must have the same attributes,
-    /// and the scheme does not matter.
+    /// Only those of which the chosen response is as good on all attributes and better on one. Both must have the same
+    /// attributes, and the scheme does not matter.
     Dominance,
 }
 
 /// Makes pairs of rated responses.
 ///
-/// Responses without a number make no pair, and are counted under `unrated`. A list of which no pair comes goes under `no_pair`.
-/// Further counts are those of [`RankedPairs`].
+/// Responses without a number make no pair, and are counted under `unrated`. A list of which no pair comes goes under
+/// `no_pair`. Further counts are those of [`RankedPairs`].
 #[derive(Debug, Clone, Serialize)]
 pub struct RatedPairs {
     /// What is compared.

@@ -1,9 +1,11 @@
 //! Pairs from trees: of search over steps, and of conversations with ranked replies.
 //!
-//! **Papers:** step pairs of search trees, Step-level Value Preference Optimization (2024), 2406.10858, and Monte Carlo Tree Search
-//! Boosts Reasoning via Iterative Preference Learning (2024), 2405.00451; success rates of descendants, Tree-PLV (2024), 2407.00390.
+//! **Papers:** step pairs of search trees, Step-level Value Preference Optimization (2024), 2406.10858, and Monte Carlo
+//! Tree Search Boosts Reasoning via Iterative Preference Learning (2024), 2405.00451; success rates of descendants,
+//! Tree-PLV (2024), 2407.00390.
 //! **Use when:** a tree says which of several continuations went well.
-//! **Deviations:** a full-path pair is that of the two terminals with the longest common path, of equal ones the widest gap.
+//! **Deviations:** a full-path pair is that of the two terminals with the longest common path, of equal ones the widest
+//! gap.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -168,10 +170,11 @@ impl<'a> Tree<'a> {
 
 /// Makes pairs of trees.
 ///
-/// The prompt of a pair is the tree's prompt and the path to the siblings. Where nodes have roles, each is a message; else texts are
-/// joined by `separator`. A root that only repeats the prompt, or says nothing, is not said twice. The margin is the difference of the
-/// numbers. Reasons: `no_root` unless there is one root, `no_pair`. Counts: `tied`, `small_gap`, `same_outcome`, `over_limit`, `invalid`.
-/// Written: `meta.depth`, how many nodes the two share below the root, and `meta.tree_id`.
+/// The prompt of a pair is the tree's prompt and the path to the siblings. Where nodes have roles, each is a message;
+/// else texts are joined by `separator`. A root that only repeats the prompt, or says nothing, is not said twice. The
+/// margin is the difference of the numbers. Reasons: `no_root` unless there is one root, `no_pair`. Counts: `tied`,
+/// `small_gap`, `same_outcome`, `over_limit`, `invalid`. Written: `meta.depth`, how many nodes the two share below the
+/// root, and `meta.tree_id`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TreePairs {
     /// By what siblings are compared.
@@ -188,7 +191,8 @@ pub struct TreePairs {
     pub max_depth: Option<usize>,
     /// Least visits of a node. Default: 0.
     pub min_visits: u64,
-    /// Whether a pair is made only where some answer below the chosen node is right and none below the rejected one. Default: false.
+    /// Whether a pair is made only where some answer below the chosen node is right and none below the rejected one.
+    /// Default: false.
     pub require_outcome_difference: bool,
     /// Whether values are sums over visits. Default: false.
     pub value_is_sum: bool,
@@ -421,7 +425,8 @@ mod tests {
         TreeNode { terminal: true, correct: Some(correct), ..node(Some(parent), text, value) }
     }
 
-    /// A root with s (0.75) and t (0.1); below s: u (right, 1.0), v (wrong, 0.5), w (wrong, 0.5); below t: x (wrong, 0).
+    /// A root with s (0.75) and t (0.1); below s: u (right, 1.0), v (wrong, 0.5), w (wrong, 0.5); below t: x (wrong,
+    /// 0).
     fn search() -> Search {
         let nodes = vec![
             node(None, "", 0.0),

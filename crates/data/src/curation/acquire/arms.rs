@@ -20,8 +20,8 @@ impl Arms {
     /// Means and covariance, which is symmetric and positive semidefinite.
     ///
     /// # Errors
-    /// [`Error::NoEntry`] for fewer than two; [`Error::Length`] and [`Error::Item`] naming `means` or `covariance`, the latter for
-    /// what is not finite, not symmetric, or no covariance.
+    /// [`Error::NoEntry`] for fewer than two; [`Error::Length`] and [`Error::Item`] naming `means` or `covariance`, the
+    /// latter for what is not finite, not symmetric, or no covariance.
     pub fn new(means: Vec<f64>, covariance: Vec<Vec<f64>>) -> Result<Self> {
         if means.len() < 2 {
             return Err(Error::NoEntry { name: "means" });

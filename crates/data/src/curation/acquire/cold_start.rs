@@ -18,8 +18,8 @@ use crate::{
 /// Rounds of the power iteration at most.
 const MAX_ROUNDS: usize = 1000;
 
-/// The projections of items on the first principal component of their features, as if it were their utility; 0 where no feature
-/// varies.
+/// The projections of items on the first principal component of their features, as if it were their utility; 0 where no
+/// feature varies.
 ///
 /// # Errors
 /// [`Error::Length`] and [`Error::Item`] naming `features`.

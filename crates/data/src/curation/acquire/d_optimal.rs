@@ -33,7 +33,8 @@ pub struct Directions {
 /// let differences = vec![vec![3.0, 0.0], vec![2.9, 0.0], vec![0.0, 1.0]];
 /// let pool = Directions { differences, covariance: vec![vec![1.0, 0.0], vec![0.0, 1.0]] };
 /// let picks = DOptimal.acquire(&pool, 2, 0)?;
-/// assert_eq!((picks[0].index, picks[1].index), (0, 2)); // after the first, 2.9 in its direction is worth ln(1 + 0.841)
+/// // After the first, 2.9 in its direction is worth ln(1 + 0.841).
+/// assert_eq!((picks[0].index, picks[1].index), (0, 2));
 /// assert!((picks[0].score - 10f64.ln()).abs() < 1e-12 && (picks[1].score - 2f64.ln()).abs() < 1e-12);
 /// # Ok::<(), accordant_data::Error>(())
 /// ```

@@ -25,8 +25,8 @@ pub struct ScoredPool {
     pub chosen: Vec<Vec<f64>>,
 }
 
-/// Takes the largest `score − λ · max cosine to what has been chosen`, one after the other. The cosine with a vector of zeros is 0, and
-/// without anything chosen there is no penalty.
+/// Takes the largest `score − λ · max cosine to what has been chosen`, one after the other. The cosine with a vector of
+/// zeros is 0, and without anything chosen there is no penalty.
 ///
 /// # Example
 /// ```
@@ -47,8 +47,8 @@ impl Acquisition for DiverseBatch {
     type Pool = ScoredPool;
 
     /// # Errors
-    /// [`crate::Error::Domain`] naming `lambda`; [`crate::Error::Length`] and [`crate::Error::Item`] naming `scores`, `features` or
-    /// `chosen`.
+    /// [`crate::Error::Domain`] naming `lambda`; [`crate::Error::Length`] and [`crate::Error::Item`] naming `scores`,
+    /// `features` or `chosen`.
     fn acquire(&self, pool: &ScoredPool, count: usize, _seed: u64) -> Result<Vec<Pick>> {
         check_domain(self.lambda.is_finite() && self.lambda >= 0.0, "lambda", "finite and >= 0", self.lambda)?;
         check_all_finite("scores", &pool.scores)?;

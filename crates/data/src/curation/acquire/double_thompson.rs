@@ -1,7 +1,7 @@
 //! Double Thompson sampling: the best responses of two draws of the rewards meet.
 //!
-//! **Paper:** Double Thompson Sampling for Dueling Bandits (2016), 1604.07101; for language models Sample-Efficient Alignment for LLMs
-//! (2024), 2411.01493.
+//! **Paper:** Double Thompson Sampling for Dueling Bandits (2016), 1604.07101; for language models Sample-Efficient
+//! Alignment for LLMs (2024), 2411.01493.
 //! **Use when:** a posterior can be sampled and the label should also serve the best response.
 //! **Deviations:** prompts are ranked by the deviation of the difference of the two responses.
 
@@ -17,8 +17,8 @@ use crate::{
     order::{Purpose, stream},
 };
 
-/// The duel of each prompt: the best responses of two draws. The second draw is repeated up to `max_resamples` times while its best
-/// is the first one's; then the best of the others in the last draw is taken.
+/// The duel of each prompt: the best responses of two draws. The second draw is repeated up to `max_resamples` times
+/// while its best is the first one's; then the best of the others in the last draw is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[doc(alias = "1604.07101")]
 pub struct DoubleThompson {

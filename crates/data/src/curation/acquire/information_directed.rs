@@ -20,8 +20,8 @@ use crate::{
 /// The least regret that a gain is divided by: a duel of two certainly best responses is not infinitely good.
 const MIN_REGRET: f64 = 1e-6;
 
-/// The duel of each prompt with the largest expected reduction of the entropy of the best response, in nats, per unit of regret: the
-/// mean best reward less the mean of the two.
+/// The duel of each prompt with the largest expected reduction of the entropy of the best response, in nats, per unit
+/// of regret: the mean best reward less the mean of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[doc(alias = "1403.5556")]
 pub struct InformationDirected {
@@ -60,8 +60,8 @@ impl Acquisition for InformationDirected {
     }
 }
 
-/// How much the outcome of a duel tells about which response is best: the entropy of the outcome less its mean entropy where the best
-/// is known, of draws of the rewards.
+/// How much the outcome of a duel tells about which response is best: the entropy of the outcome less its mean entropy
+/// where the best is known, of draws of the rewards.
 ///
 /// # Example
 /// ```

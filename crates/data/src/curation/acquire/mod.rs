@@ -4,15 +4,15 @@
 //! |---|---|---|
 //! | [`ucb_duel`] | prompts whose optimistic duel is promising | posterior of the responses' rewards |
 //! | [`double_thompson`] | duels of two draws of the best response | the same |
-//! | [`information_directed`] | duels that tell most about the best response per regret | the same |
+//! | [`information_directed`] | duels that tell most about the best response, per regret | the same |
 //! | [`d_optimal`] | comparisons in directions that are known least | feature differences, covariance of a linear head |
 //! | [`diverse_batch`] | large scores, not alike | any score, features |
 //! | [`cold_start`] | pairs that differ least along the first principal component | features, before any label |
 //!
-//! Scores from an ensemble (entropy, disagreement, variance, margins) and BAL-PM are in `accordant_preference::uncertainty`: they need
-//! its models. Their numbers go into [`diverse_batch`]; orders by margin alone are
-//! [`annotation_order`](super::keep_quantiles::annotation_order). Each rule is an [`Acquisition`]: ties go to the first, and the same
-//! pool and seed give the same picks.
+//! Scores from an ensemble (entropy, disagreement, variance, margins) and BAL-PM are in
+//! `accordant_preference::uncertainty`: they need its models. Their numbers go into [`diverse_batch`]; orders by margin
+//! alone are [`annotation_order`](super::keep_quantiles::annotation_order). Each rule is an [`Acquisition`]: ties go to
+//! the first, and the same pool and seed give the same picks.
 
 pub mod arms;
 pub mod cold_start;
