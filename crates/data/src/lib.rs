@@ -16,6 +16,7 @@
 //! | [`chars`] | token ids of single characters |
 //! | [`rows`], [`pack`] | rows of token ids, their layout, packing, shared prompts |
 //! | [`cache`] | token ids in files that are refused when stale |
+//! | [`curation`] | what is kept of a data set, in what order and with which labels: composable operators with reports |
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |

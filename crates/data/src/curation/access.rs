@@ -1,5 +1,7 @@
 //! What operators need of a record, as small traits: a kind of record of your own takes part by implementing them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -13,9 +15,6 @@ use crate::{
 pub trait HasId {
     /// Unique within a data set; empty until it has one.
     fn id(&self) -> &str;
-
-    /// Sets it.
-    fn set_id(&mut self, id: String);
 }
 
 /// A record with room for further fields.
@@ -31,9 +30,6 @@ pub trait HasMeta {
 pub trait HasPrompt {
     /// What is answered.
     fn prompt(&self) -> &Text;
-
-    /// The same, to write into.
-    fn prompt_mut(&mut self) -> &mut Text;
 }
 
 /// A record whose texts can be read.
@@ -62,6 +58,12 @@ pub trait HasSplit {
 
 /// An oriented preference: one side was chosen, the other was not.
 pub trait Preference: HasId + HasMeta + HasPrompt + HasTexts + HasWeight {
+    /// Gives the record another id.
+    fn set_id(&mut self, id: String);
+
+    /// The prompt, to write into.
+    fn prompt_mut(&mut self) -> &mut Text;
+
     /// The preferred side.
     fn chosen(&self) -> &Text;
 
@@ -109,8 +111,16 @@ pub trait Candidates: HasId + HasPrompt + HasTexts {
     fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason>;
 }
 
+/// A prompt with several responses that are rated by attribute.
+pub trait Rated: Candidates {
+    /// The ratings of each response by attribute, those that were given. Larger is better: what was rated the other way
+    /// round is negated.
+    fn ratings(&self) -> Vec<BTreeMap<String, f64>>;
+}
+
 /// Notes in `meta.relabelled` that an operator changed the label: `from` and `to` are the probabilities, before and
-/// after, that the text that was `chosen` in the operator's input is the preferred one. A second change makes it a list.
+/// after, that the text that was `chosen` in the operator's input is the preferred one. A second change makes it a
+/// list.
 pub fn note_relabelled<T: HasMeta>(record: &mut T, operator: &str, from: f64, to: f64) {
     let note = json!({"operator": operator, "from": from, "to": to});
     let meta = record.meta_mut();
@@ -181,10 +191,6 @@ impl<T: RecordType> HasId for T {
     fn id(&self) -> &str {
         &self.envelope().id
     }
-
-    fn set_id(&mut self, id: String) {
-        self.envelope_mut().id = id;
-    }
 }
 
 impl<T: RecordType> HasMeta for T {
@@ -221,10 +227,6 @@ impl HasPrompt for Pair {
     fn prompt(&self) -> &Text {
         &self.prompt
     }
-
-    fn prompt_mut(&mut self) -> &mut Text {
-        &mut self.prompt
-    }
 }
 
 impl HasTexts for Pair {
@@ -237,10 +239,6 @@ impl HasPrompt for Comparison {
     fn prompt(&self) -> &Text {
         &self.prompt
     }
-
-    fn prompt_mut(&mut self) -> &mut Text {
-        &mut self.prompt
-    }
 }
 
 impl HasTexts for Comparison {
@@ -250,6 +248,14 @@ impl HasTexts for Comparison {
 }
 
 impl Preference for Pair {
+    fn set_id(&mut self, id: String) {
+        self.envelope.id = id;
+    }
+
+    fn prompt_mut(&mut self) -> &mut Text {
+        &mut self.prompt
+    }
+
     fn chosen(&self) -> &Text {
         &self.chosen
     }

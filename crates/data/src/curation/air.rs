@@ -1,9 +1,10 @@
 //! The AIR recipe: which instructions are worth preferences, and from which policies their responses come.
 //!
-//! **Paper:** AIR: A Systematic Analysis of Annotations, Instructions, and Response Pairs in Preference Dataset (2025), 2504.03612.
+//! **Paper:** AIR: A Systematic Analysis of Annotations, Instructions, and Response Pairs in Preference Dataset (2025),
+//! 2504.03612.
 //! **Use when:** a preference set is made from scratch.
-//! **Deviations:** thresholds are ours. Of its four parts two are elsewhere: annotation by one score instead of a mean over
-//! aspects is the choice of [`rated_pairs`](super::rated_pairs), and moderate margins of good responses are
+//! **Deviations:** thresholds are ours. Of its four parts two are elsewhere: annotation by one score instead of a mean
+//! over aspects is the choice of [`rated_pairs`](super::rated_pairs), and moderate margins of good responses are
 //! [`MarginFilter::air`](super::margin_filter::MarginFilter::air).
 
 use serde::Serialize;
@@ -28,8 +29,8 @@ pub enum VarianceLimit {
 
 /// Keeps instructions on which the scores of several models' responses vary little.
 ///
-/// The variance is the sample variance; the limit is included. Reasons: `high_variance`, and `unscored` for fewer than two
-/// finite scores. Figure: `max_score_variance`, the limit.
+/// The variance is the sample variance; the limit is included. Reasons: `high_variance`, and `unscored` for fewer than
+/// two finite scores. Figure: `max_score_variance`, the limit.
 #[derive(Debug, Clone, Serialize)]
 #[doc(alias = "2504.03612")]
 pub struct InstructionFilter {
@@ -85,8 +86,8 @@ impl<T: Candidates> Operator<T> for InstructionFilter {
 
 /// Subsamples until responses of the trained policy have a stated share, keeping as many records as that allows.
 ///
-/// Which records go is drawn from the seed and the record's texts. Reasons: `policy_mix`, and `no_policy` for a record of
-/// which it is not known. A side that is missing altogether leaves nothing, unless its share is 0.
+/// Which records go is drawn from the seed and the record's texts. Reasons: `policy_mix`, and `no_policy` for a record
+/// of which it is not known. A side that is missing altogether leaves nothing, unless its share is 0.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct PolicyMix<T> {

@@ -1,8 +1,8 @@
 //! Statistics of annotators and items, and aggregation of votes by majority.
 //!
 //! **Use when:** several annotators judged the same items.
-//! **Deviations:** annotators modeled as noisy channels (Dawid and Skene) are in `accordant_preference::ranking::dawid_skene`; the
-//! coefficients of agreement of a data set are metrics.
+//! **Deviations:** annotators modeled as noisy channels (Dawid and Skene) are in
+//! `accordant_preference::ranking::dawid_skene`; the coefficients of agreement of a data set are metrics.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,8 @@ impl ItemStatistics {
 pub struct AnnotatorStatistics {
     /// Judgments.
     pub judgments: usize,
-    /// Of the votes that were no tie, on items where the others have a majority for one response: the share that agrees.
+    /// Of the votes that were no tie, on items where the others have a majority for one response: the share that
+    /// agrees.
     pub agreement: Option<f64>,
     /// How many votes that is of.
     pub agreement_of: usize,
@@ -163,15 +164,16 @@ pub enum Aggregation {
     /// One vote each.
     #[default]
     Majority,
-    /// Weighted by the log-odds of each annotator's agreement with the others, clipped to `[0.55, 0.99]`; annotators of whom
-    /// that is not known weigh least.
+    /// Weighted by the log-odds of each annotator's agreement with the others, clipped to `[0.55, 0.99]`; annotators of
+    /// whom that is not known weigh least.
     WeightedMajority,
 }
 
 /// The least and the largest accuracy that a weight is made of.
 const ACCURACY: (f64, f64) = (0.55, 0.99);
 
-/// The label of each item: the response with more weight; a tie if both have the same. Votes for a tie count for neither.
+/// The label of each item: the response with more weight; a tie if both have the same. Votes for a tie count for
+/// neither.
 ///
 /// # Example
 /// ```
@@ -237,10 +239,11 @@ const OUTLIER_VOTES: (usize, usize) = (5, 100);
 
 /// Users whose votes are unlikely to come from the crowd, as the arena's test has it.
 ///
-/// For each vote `x` of a user with 5 votes and more, in order and up to 100: `p_up` is the share of all wins and losses on these
-/// two models that are ≤ x, `p_lo` the share that are ≥ x. The products of `1 / (2 p_up)` and `1 / (2 p_lo)` are each a bet against
-/// the user; one above `1 / alpha` flags, and so does a share of 0 (a vote nobody else shares has its own in it). Votes on models
-/// without a win or a loss say nothing. By Ville's inequality, an honest user is flagged with a probability of `2 alpha` at most.
+/// For each vote `x` of a user with 5 votes and more, in order and up to 100: `p_up` is the share of all wins and
+/// losses on these two models that are ≤ x, `p_lo` the share that are ≥ x. The products of `1 / (2 p_up)` and `1 / (2
+/// p_lo)` are each a bet against the user; one above `1 / alpha` flags, and so does a share of 0 (a vote nobody else
+/// shares has its own in it). Votes on models without a win or a loss say nothing. By Ville's inequality, an honest
+/// user is flagged with a probability of `2 alpha` at most.
 ///
 /// # Errors
 /// [`crate::Error::Domain`] unless `alpha` is in `(0, 1)`.

@@ -2,8 +2,8 @@
 //!
 //! **Paper:** Unintentional Unalignment: Likelihood Displacement in Direct Preference Optimization (2024), 2410.08847.
 //! **Use when:** the log-probability of chosen responses falls during training and what rises instead is worse.
-//! **Deviations:** none; the score, `⟨S⁺, S⁻⟩ − ‖S⁺‖²` of summed hidden states, comes from the model. For filtering take the
-//! length-normalized one.
+//! **Deviations:** none; the score, `⟨S⁺, S⁻⟩ − ‖S⁺‖²` of summed hidden states, comes from the model. For filtering
+//! take the length-normalized one.
 
 use serde::Serialize;
 use serde_json::Value;

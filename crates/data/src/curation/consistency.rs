@@ -1,6 +1,7 @@
 //! Consistency of ratings with rankings of the same responses.
 //!
-//! **Paper:** Peering Through Preferences: Unraveling Feedback Acquisition for Aligning Large Language Models (2023), 2308.15812.
+//! **Paper:** Peering Through Preferences: Unraveling Feedback Acquisition for Aligning Large Language Models (2023),
+//! 2308.15812.
 //! **Use when:** responses were both rated one by one and compared: the two disagree more often than one thinks.
 //! **Deviations:** none.
 

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    access::{HasId, HasTexts},
     keys::Key,
     operator::{Curated, Operator, Verdict, options_of},
 };
@@ -34,8 +33,9 @@ pub enum OnContradiction {
 /// Finds pairs with the same prompt and the same two texts of which some prefer one and some the other.
 ///
 /// Pairs of one orientation only are left alone. Texts are compared in NFC and with white space collapsed. Counts:
-/// `contradictions`, the groups, and `contradicting_pairs`. Under [`OnContradiction::Merge`] the comparison's `a` is the first
-/// pair's chosen side; id, prompt and the rest are the first pair's, and all pairs of a group count as converted.
+/// `contradictions`, the groups, and `contradicting_pairs`. Under [`OnContradiction::Merge`] the comparison's `a` is
+/// the first pair's chosen side; id, prompt and the rest are the first pair's, and all pairs of a group count as
+/// converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Contradictions {
     /// What becomes of them. Default: merged.
@@ -104,6 +104,7 @@ fn merged(pair: Pair, n_a: u64, n_b: u64) -> Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curation::{HasId, HasTexts, Preference};
 
     fn pairs() -> Vec<Pair> {
         let pair = |prompt: &str, chosen: &str, rejected: &str| Pair::new(prompt, chosen, rejected).unwrap();

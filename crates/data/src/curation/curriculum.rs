@@ -27,8 +27,8 @@ pub struct CurriculumPair {
     pub gap: f64,
 }
 
-/// The best of a list with each that is worse, widest gap first; of equal gaps the larger distance of `ranks` first, then the
-/// place in the list.
+/// The best of a list with each that is worse, widest gap first; of equal gaps the larger distance of `ranks` first,
+/// then the place in the list.
 ///
 /// # Errors
 /// [`crate::Error::Item`] naming `measure` for what is not finite.
@@ -76,16 +76,16 @@ pub enum Schedule {
 
 /// Makes pairs with the best of each list and orders them from easy to hard.
 ///
-/// Writes `meta.stage`, the pair's position among those of its prompt from 1, and `meta.difficulty`, minus the gap. A record
-/// without the measure, or whose measure fits its responses in number or value not, goes under `unscored`; one of which no
-/// pair comes under `no_pair`. Counts: `invalid`, and pairs per stage.
+/// Writes `meta.stage`, the pair's position among those of its prompt from 1, and `meta.difficulty`, minus the gap. A
+/// record without the measure, or whose measure fits its responses in number or value not, goes under `unscored`; one
+/// of which no pair comes under `no_pair`. Counts: `invalid`, and pairs per stage.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 #[doc(alias = "Curry-DPO")]
 #[doc(alias = "2403.07230")]
 pub struct Curriculum<T> {
-    /// What the gap is of, one number a response: ratings, log-probabilities under the reference, rewards of a model. Default:
-    /// the record's scores.
+    /// What the gap is of, one number a response: ratings, log-probabilities under the reference, rewards of a model.
+    /// Default: the record's scores.
     pub measure: Column<T, Vec<f64>>,
     /// The order. Default: staged.
     pub schedule: Schedule,

@@ -2,7 +2,8 @@
 //!
 //! **Paper:** Language Models are Few-Shot Learners (2020), 2005.14165, appendix C: overlaps of 13 words.
 //! **Use when:** a model is to be evaluated on a public benchmark.
-//! **Deviations:** a test prompt shorter than an n-gram has none; it is found where a record's whole prompt is the same.
+//! **Deviations:** a test prompt shorter than an n-gram has none; it is found where a record's whole prompt is the
+//! same.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,8 @@
 //! Delta-learning pairs: the response of a stronger model over that of a weaker one, unseen.
 //!
-//! **Papers:** The Delta Learning Hypothesis: Preference Tuning on Weak Data can Yield Strong Gains (2025), 2507.06187; PLaD:
-//! Preference-based Large Language Model Distillation with Pseudo-Preference Pairs (2024), 2406.02886, of teacher and student.
+//! **Papers:** The Delta Learning Hypothesis: Preference Tuning on Weak Data can Yield Strong Gains (2025), 2507.06187;
+//! PLaD: Preference-based Large Language Model Distillation with Pseudo-Preference Pairs (2024), 2406.02886, of teacher
+//! and student.
 //! **Use when:** there is no judge, and both models may be weak.
 //! **Deviations:** none; no pair is filtered, and a warning is given where scores say that the stronger model is not.
 
@@ -21,9 +22,9 @@ const MIN_POSITIVE_SHARE: f64 = 0.55;
 
 /// Makes a pair of each list: the stronger model's response over the weaker one's.
 ///
-/// Reasons: `no_models` where the two places are not known, are one or none of the list's, `invalid` where the responses make no
-/// pair. Figures, of the pairs with scores: `mean_delta`, `share_positive`. Where that share is below 0.55, [`Warning::Delta`]. The
-/// annotator is noted as a model in `meta.annotator_is_model`.
+/// Reasons: `no_models` where the two places are not known, are one or none of the list's, `invalid` where the
+/// responses make no pair. Figures, of the pairs with scores: `mean_delta`, `share_positive`. Where that share is below
+/// 0.55, [`Warning::Delta`]. The annotator is noted as a model in `meta.annotator_is_model`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 #[doc(alias = "2507.06187")]

@@ -1,7 +1,8 @@
 //! Automatic annotation: labels from scores that no person gave.
 //!
-//! **Papers:** Dr. SoW: Density Ratio of Strong-over-weak LLMs for Reducing the Cost of Human Annotation in Preference Tuning (2024),
-//! 2411.02481; other signals (follow-ups, relevance, upvotes, self-reference) enter by their scores and an id.
+//! **Papers:** Dr. SoW: Density Ratio of Strong-over-weak LLMs for Reducing the Cost of Human Annotation in Preference
+//! Tuning (2024), 2411.02481; other signals (follow-ups, relevance, upvotes, self-reference) enter by their scores and
+//! an id.
 //! **Use when:** an aligned and an unaligned model, or some other signal, can stand in for annotators.
 //! **Deviations:** none. Judgments in both orders are combined by [`swap_consistency`](super::swap_consistency) first.
 
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{Error, Pair, Result, record::Annotator};
 
-/// `log π_strong(y | x) − log π_weak(y | x)` in nats, of the log-probabilities of the response's tokens; divided by their number
-/// with `per_token`.
+/// `log π_strong(y | x) − log π_weak(y | x)` in nats, of the log-probabilities of the response's tokens; divided by
+/// their number with `per_token`.
 ///
 /// # Errors
 /// [`Error::Length`] naming `weak`; [`Error::NoEntry`] without a token; [`Error::Item`] for what is not finite.
@@ -44,8 +45,8 @@ pub fn density_ratio(strong: &[f64], weak: &[f64], per_token: bool) -> Result<f6
 
 /// Makes a pair of the best and the worst response by a signal.
 ///
-/// The difference becomes the margin, the annotator a model of the signal's id. Reasons: `unscored` where scores are missing, not
-/// finite or not as many as responses; `tied`; `invalid` where the two make no pair.
+/// The difference becomes the margin, the annotator a model of the signal's id. Reasons: `unscored` where scores are
+/// missing, not finite or not as many as responses; `tied`; `invalid` where the two make no pair.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct AutoAnnotate<T> {

@@ -1,7 +1,8 @@
 //! Factuality flips: what is not factual is not preferred over what is.
 //!
 //! **Paper:** Reducing Hallucinations in LLMs via Factuality-Aware Preference Learning (2026), 2601.03027 (F-DPO).
-//! **Use when:** both sides carry a flag that tells whether they are factual, and labels sometimes prefer the other one.
+//! **Use when:** both sides carry a flag that tells whether they are factual, and labels sometimes prefer the other
+//! one.
 //! **Deviations:** none. The objective adds λ times `meta.factual_delta` as a margin.
 
 use serde::Serialize;

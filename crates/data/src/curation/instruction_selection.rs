@@ -1,10 +1,10 @@
 //! Instruction selection: clusters and ranking (CaR), and quality by criteria that judges vote on (CritiQ).
 //!
-//! **Papers:** Clustering and Ranking: Diversity-preserved Instruction Selection through Expert-aligned Quality Estimation (2024),
-//! 2402.18191; CritiQ: Mining Data Quality Criteria from Human Preferences (2025), 2502.19279.
+//! **Papers:** Clustering and Ranking: Diversity-preserved Instruction Selection through Expert-aligned Quality
+//! Estimation (2024), 2402.18191; CritiQ: Mining Data Quality Criteria from Human Preferences (2025), 2502.19279.
 //! **Use when:** a small good set of instructions is wanted from a large one.
-//! **Deviations:** none; embeddings, quality scores and judges' votes are given. Ratings of documents from pairs are fitted by the
-//! models of `accordant_preference::ranking`.
+//! **Deviations:** none; embeddings, quality scores and judges' votes are given. Ratings of documents from pairs are
+//! fitted by the models of `accordant_preference::ranking`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,8 +20,8 @@ use crate::Result;
 
 /// Keeps the best records overall, and the best of each cluster besides.
 ///
-/// Reasons: `not_selected`; `no_quality` and `no_embedding` for what has none, or not a finite one. Figures: `clusters`, `inertia`,
-/// `converged` (1 or 0); counts: `top_overall`, `top_of_cluster`. Equal qualities go by place.
+/// Reasons: `not_selected`; `no_quality` and `no_embedding` for what has none, or not a finite one. Figures:
+/// `clusters`, `inertia`, `converged` (1 or 0); counts: `top_overall`, `top_of_cluster`. Equal qualities go by place.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 #[doc(alias = "CaR")]

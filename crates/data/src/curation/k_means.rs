@@ -37,8 +37,8 @@ pub fn usual_clusters(points: usize) -> usize {
     (points as f64 / 2.0).sqrt().ceil() as usize
 }
 
-/// Clusters points. There are at most `k` clusters: points of fewer places than `k` make one cluster each place. A point between
-/// two centers goes to the first. A cluster that loses its points keeps its center.
+/// Clusters points. There are at most `k` clusters: points of fewer places than `k` make one cluster each place. A
+/// point between two centers goes to the first. A cluster that loses its points keeps its center.
 ///
 /// # Errors
 /// [`crate::Error::Domain`] for `k` of 0; [`crate::Error::Length`] and [`crate::Error::Item`] naming `points`.
@@ -88,7 +88,8 @@ fn nearest(point: &[f64], centers: &[Vec<f64>]) -> (usize, f64) {
     distances.fold((0, f64::INFINITY), |best, found| if found.1 < best.1 { found } else { best })
 }
 
-/// The first center is drawn evenly, each other one in proportion to the squared distance from the nearest center so far.
+/// The first center is drawn evenly, each other one in proportion to the squared distance from the nearest center so
+/// far.
 fn seeds(points: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = stream(seed, Purpose::Curation, 3);
     if points.is_empty() {

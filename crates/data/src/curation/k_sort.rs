@@ -1,10 +1,10 @@
 //! K-wise arena matches: Gaussian skills from rankings of K models, and who should meet next.
 //!
-//! **Paper:** K-Sort Arena: Efficient and Reliable Benchmarking for Generative Models via K-wise Human Preferences (2024),
-//! 2408.14468; the update of a pair is that of TrueSkill (Herbrich, Minka, Graepel, 2006) without draws.
+//! **Paper:** K-Sort Arena: Efficient and Reliable Benchmarking for Generative Models via K-wise Human Preferences
+//! (2024), 2408.14468; the update of a pair is that of TrueSkill (Herbrich, Minka, Graepel, 2006) without draws.
 //! **Use when:** people rank several outputs at a time, and models join as time goes on.
-//! **Deviations:** pairs of a match are averaged by `1 / (K − 1)`; a tie is half a win and half a loss; the matchmaking score is
-//! ours. Ratings with another update, that of Weng and Lin, are in `accordant_preference::ranking::weng_lin`.
+//! **Deviations:** pairs of a match are averaged by `1 / (K − 1)`; a tie is half a win and half a loss; the matchmaking
+//! score is ours. Ratings with another update, that of Weng and Lin, are in `accordant_preference::ranking::weng_lin`.
 
 use libm::erfc;
 use serde::Serialize;
@@ -60,8 +60,8 @@ impl KSort {
     /// with the skills before the match throughout, and the changes of the `K − 1` pairs of each averaged.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming a setting, `mean` or `deviation`; [`Error::Length`] naming `ranks`; [`Error::NoEntry`] for fewer
-    /// than two.
+    /// [`Error::Domain`] naming a setting, `mean` or `deviation`; [`Error::Length`] naming `ranks`; [`Error::NoEntry`]
+    /// for fewer than two.
     ///
     /// # Example
     /// ```
@@ -114,13 +114,13 @@ impl KSort {
 
     /// The `players` models that should meet next, the pivot first.
     ///
-    /// The pivot has played least, earlier models first. Its opponents have the largest `−|μ_i − μ_p| + c √(ln N / n_ip)`, `N` being
-    /// all matches and `n_ip` those of the two, where whoever never met the pivot comes first. `matches` is symmetric: how often
-    /// each two met.
+    /// The pivot has played least, earlier models first. Its opponents have the largest `−|μ_i − μ_p| + c √(ln N /
+    /// n_ip)`, `N` being all matches and `n_ip` those of the two, where whoever never met the pivot comes first.
+    /// `matches` is symmetric: how often each two met.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming a setting or `players`, which is between 2 and the number of models; [`Error::Length`] naming
-    /// `matches`.
+    /// [`Error::Domain`] naming a setting or `players`, which is between 2 and the number of models; [`Error::Length`]
+    /// naming `matches`.
     pub fn next_match(&self, skills: &[Skill], matches: &[Vec<usize>], players: usize) -> Result<Vec<usize>> {
         self.check()?;
         check_length("matches", skills.len(), matches.len())?;

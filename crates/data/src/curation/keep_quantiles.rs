@@ -1,7 +1,7 @@
 //! A filter by quantiles of the margin, and the order in which pairs are annotated by it.
 //!
-//! **Paper of the order:** Not All Preference Pairs Are Created Equal: A Recipe for Annotation-Efficient Iterative Preference
-//! Learning (2024), 2406.17312, which annotates the smallest margins first.
+//! **Paper of the order:** Not All Preference Pairs Are Created Equal: A Recipe for Annotation-Efficient Iterative
+//! Preference Learning (2024), 2406.17312, which annotates the smallest margins first.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -19,7 +19,8 @@ use crate::{
 
 /// Keeps the records whose number lies between two quantiles of all of them, both included.
 ///
-/// Quantiles interpolate linearly (type 7). Reasons: `unscored`, `below`, `above`. Figures: the limits, `low` and `high`.
+/// Quantiles interpolate linearly (type 7). Reasons: `unscored`, `below`, `above`. Figures: the limits, `low` and
+/// `high`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct KeepQuantiles<T> {

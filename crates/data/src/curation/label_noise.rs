@@ -1,9 +1,10 @@
 //! Label noise by the vote of several reward models.
 //!
 //! **Paper:** Secrets of RLHF in Large Language Models Part II: Reward Modeling (2024), 2401.06080.
-//! **Use when:** some labels of a set are wrong and several reward models of other seeds or shards can be trained on it.
-//! **Deviations:** labels of the lowest band are changed only where the mean difference is negative, so that a clean set
-//! stays as it is.
+//! **Use when:** some labels of a set are wrong and several reward models of other seeds or shards can be trained on
+//! it.
+//! **Deviations:** labels of the lowest band are changed only where the mean difference is negative, so that a clean
+//! set stays as it is.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -130,8 +131,8 @@ pub enum MiddleAction {
 /// Flips, softens or keeps labels by what several reward models say. Needs all records, for the quantiles.
 ///
 /// Bands are inclusive. A record without differences goes under `unscored`. Figures: `mean_mu`, `mean_sigma`,
-/// `share_negative`, `plausible_noise` and the quantiles of μ; counts: `flipped`, `softened`, `smoothed`, `margin_set`, and
-/// a histogram of μ with ten bins of equal width.
+/// `share_negative`, `plausible_noise` and the quantiles of μ; counts: `flipped`, `softened`, `smoothed`, `margin_set`,
+/// and a histogram of μ with ten bins of equal width.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 #[doc(alias = "2401.06080")]

@@ -1,7 +1,7 @@
 //! Length balance: statistics of how much longer the chosen side is, and four ways to make less of it.
 //!
-//! **Papers:** A Long Way to Go: Investigating Length Correlations in RLHF (2023), 2310.03716, for the bias; Length-Controlled
-//! AlpacaEval (2024), 2404.04475, for the squashed length difference of [`LengthControlMargin`].
+//! **Papers:** A Long Way to Go: Investigating Length Correlations in RLHF (2023), 2310.03716, for the bias;
+//! Length-Controlled AlpacaEval (2024), 2404.04475, for the squashed length difference of [`LengthControlMargin`].
 //! **Use when:** chosen sides are systematically longer, so that a model learns to be long.
 //! **Deviations:** bins, tolerances and the regression are ours.
 
@@ -49,8 +49,8 @@ pub struct LengthStatistics {
     pub longer_chosen: Option<f64>,
     /// The mean of `ln(length of chosen / length of rejected)`, of the pairs without an empty side.
     pub mean_log_ratio: Option<f64>,
-    /// The point-biserial correlation of length difference and label, each pair seen from both of its sides; none where no
-    /// lengths differ.
+    /// The point-biserial correlation of length difference and label, each pair seen from both of its sides; none where
+    /// no lengths differ.
     pub correlation: Option<f64>,
 }
 
@@ -96,8 +96,8 @@ fn note<T>(report: &mut OperatorReport, when: &str, records: &[T], lengths: &Len
     report.set_figure(format!("correlation_{when}"), statistics.correlation);
 }
 
-/// The bin of each pair by the size of its log length ratio, bins holding about equally many pairs; none without lengths, or
-/// with an empty side.
+/// The bin of each pair by the size of its log length ratio, bins holding about equally many pairs; none without
+/// lengths, or with an empty side.
 fn bins_of<T>(records: &[T], lengths: &Lengths<T>, num_bins: usize) -> Vec<Option<(usize, f64)>> {
     let ratio = |record: &T| lengths.of(record).filter(|two| valid(*two)).and_then(log_ratio);
     let ratios: Vec<Option<f64>> = records.iter().map(ratio).collect();
@@ -119,11 +119,11 @@ fn classes(bins: &[Option<(usize, f64)>], bin: usize) -> (Vec<usize>, Vec<usize>
     (of(1.0), of(-1.0))
 }
 
-/// Drops pairs of the more frequent class until, within each bin of `|log length ratio|`, the chosen side is longer in half
-/// of the pairs, up to a tolerance.
+/// Drops pairs of the more frequent class until, within each bin of `|log length ratio|`, the chosen side is longer in
+/// half of the pairs, up to a tolerance.
 ///
-/// Which pairs go is drawn from the seed and the pair's content. Reasons: `length_balance`, and `no_length` for a record
-/// without lengths or with an empty side. Pairs of equal lengths stay. Figures: the statistics before and after.
+/// Which pairs go is drawn from the seed and the pair's content. Reasons: `length_balance`, and `no_length` for a
+/// record without lengths or with an empty side. Pairs of equal lengths stay. Figures: the statistics before and after.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct MatchLengths<T> {
@@ -183,8 +183,8 @@ impl<T: Preference> Operator<T> for MatchLengths<T> {
     }
 }
 
-/// Drops pairs one of whose sides is more than `max_ratio` times as long as the other, under `length_ratio`; those without
-/// lengths, or with an empty side, under `no_length`.
+/// Drops pairs one of whose sides is more than `max_ratio` times as long as the other, under `length_ratio`; those
+/// without lengths, or with an empty side, under `no_length`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct CapLengthRatio<T> {
@@ -224,12 +224,12 @@ impl<T: HasTexts> RecordOperator<T> for CapLengthRatio<T> {
     }
 }
 
-/// Weighs pairs so that, within each bin of `|log length ratio|`, those whose chosen side is longer weigh as much as those
-/// whose chosen side is shorter.
+/// Weighs pairs so that, within each bin of `|log length ratio|`, those whose chosen side is longer weigh as much as
+/// those whose chosen side is shorter.
 ///
-/// Each weight is multiplied by `1 / (2 share)`, with the share of the pair's class in its bin. Where a bin has one class
-/// only, that halves its weight. Pairs of equal lengths, without lengths or with an empty side keep theirs. Counts:
-/// `reweighted`; figures: the statistics `before`.
+/// Each weight is multiplied by `1 / (2 share)`, with the share of the pair's class in its bin. Where a bin has one
+/// class only, that halves its weight. Pairs of equal lengths, without lengths or with an empty side keep theirs.
+/// Counts: `reweighted`; figures: the statistics `before`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct ReweightLengths<T> {
@@ -289,8 +289,8 @@ impl<T: HasWeight> Operator<T> for ReweightLengths<T> {
 /// t = tanh((length of chosen − length of rejected) / deviation),   margin ≈ a + b t,   margin ← margin − b t
 /// ```
 /// by least squares over all pairs. Pairs of equal lengths keep their margins. The margin as it was goes to
-/// `meta.margin_before_length_control`. Records without margin or lengths go under `no_margin` and `no_length`. Figures:
-/// `slope`, and the statistics `before`.
+/// `meta.margin_before_length_control`. Records without margin or lengths go under `no_margin` and `no_length`.
+/// Figures: `slope`, and the statistics `before`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 #[doc(alias = "2404.04475")]

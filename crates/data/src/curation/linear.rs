@@ -6,8 +6,8 @@ use crate::{Error, Result};
 /// The coefficients `w` that minimize `Σ (y − w x)² + ridge |w|²`, of rows `x`.
 ///
 /// # Errors
-/// [`Error::NoEntry`] without a row; [`Error::Length`]; [`Error::Item`] for what is not finite; [`Error::Domain`] unless `ridge` is
-/// finite and > 0, which makes the solution unique.
+/// [`Error::NoEntry`] without a row; [`Error::Length`]; [`Error::Item`] for what is not finite; [`Error::Domain`]
+/// unless `ridge` is finite and > 0, which makes the solution unique.
 pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], ridge: f64) -> Result<Vec<f64>> {
     check_domain(ridge.is_finite() && ridge > 0.0, "ridge", "finite and > 0", ridge)?;
     check_length("scores", rows.len(), targets.len())?;
@@ -23,6 +23,8 @@ pub(super) fn ridge(rows: &[Vec<f64>], targets: &[f64], ridge: f64) -> Result<Ve
             gram[i].iter_mut().zip(row).for_each(|(cell, other)| *cell += x * other);
         }
     }
+    // Squares of huge numbers are infinite, and what they divide is 0: wrong in silence.
+    gram.iter().try_for_each(|row| check_all_finite("mixtures", row))?;
     gram.iter_mut().enumerate().for_each(|(i, row)| row[i] += ridge);
     let solution = solve(gram, moments);
     check_all_finite("mixtures", &solution)?;

@@ -1,7 +1,7 @@
 //! Filters by margin, strength and quality scores.
 //!
-//! **Use when:** pairs that are too close, too easy or too bad are to go. The recipe of AIR (2025, 2504.03612), a moderate
-//! margin and a high score, is [`MarginFilter::air`].
+//! **Use when:** pairs that are too close, too easy or too bad are to go. The recipe of AIR (2025, 2504.03612), a
+//! moderate margin and a high score, is [`MarginFilter::air`].
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,8 +16,8 @@ use crate::Result;
 
 /// Keeps the pairs within all limits that are set, each limit included.
 ///
-/// The reasons, checked in this order: `no_margin`, `equal`, `small_margin`, `large_margin`, `no_strength`, `weak`, `no_score`,
-/// `low_chosen`, `high_rejected`. A pair without a number goes only where a limit asks for the number.
+/// The reasons, checked in this order: `no_margin`, `equal`, `small_margin`, `large_margin`, `no_strength`, `weak`,
+/// `no_score`, `low_chosen`, `high_rejected`. A pair without a number goes only where a limit asks for the number.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct MarginFilter<T> {
@@ -51,8 +51,8 @@ impl<T> MarginFilter<T> {
         }
     }
 
-    /// The response pairs of the AIR recipe on a scale of 1 to 10: margins from 2 to 3, a chosen score of 8 at least. The
-    /// thresholds are ours; the paper says moderate and high.
+    /// The response pairs of the AIR recipe on a scale of 1 to 10: margins from 2 to 3, a chosen score of 8 at least.
+    /// The thresholds are ours; the paper says moderate and high.
     #[doc(alias = "2504.03612")]
     pub fn air(margin: Column<T>) -> Self {
         let (min_margin, max_margin, min_score_chosen) = (Some(2.0), Some(3.0), Some(8.0));

@@ -1,7 +1,7 @@
 //! Near duplicates: texts that share most of their shingles.
 //!
-//! **Paper:** On the Resemblance and Containment of Documents (A. Z. Broder, 1997), MinHash; with bands of signatures as in
-//! Mining of Massive Datasets (Leskovec, Rajaraman, Ullman), chapter 3.
+//! **Paper:** On the Resemblance and Containment of Documents (A. Z. Broder, 1997), MinHash; with bands of signatures
+//! as in Mining of Massive Datasets (Leskovec, Rajaraman, Ullman), chapter 3.
 //! **Use when:** a set was scraped or generated from templates.
 //! **Deviations:** texts that agree in some band are compared exactly, so that no estimate drops a record.
 
@@ -24,8 +24,8 @@ use crate::{
     order::{Purpose, stream},
 };
 
-/// The share of shingles that two texts have in common, `|A ∩ B| / |A ∪ B|`, of ascending lists without repeats; 0 where
-/// one has none.
+/// The share of shingles that two texts have in common, `|A ∩ B| / |A ∪ B|`, of ascending lists without repeats; 0
+/// where one has none.
 ///
 /// # Example
 /// ```
@@ -236,7 +236,8 @@ mod tests {
         let (a, b): (Vec<u64>, Vec<u64>) = ((0..90).map(mix).collect(), (30..120).map(mix).collect());
         let (left, right) = (hashes.signature(&a), hashes.signature(&b));
         let agree = left.iter().zip(&right).filter(|(x, y)| x == y).count() as f64 / 4096.0;
-        // 60 of 120 are shared; the deviation of the estimate is 0.0078, so that 0.04 is passed by one seed in 3 million.
+        // 60 of 120 are shared; the deviation of the estimate is 0.0078, so that 0.04 is passed by one seed in 3
+        // million.
         assert!((agree - 0.5).abs() < 0.04, "{agree}");
         assert_eq!(MinHash::new(2, 0).signature(&[]), [u64::MAX; 2]);
         assert_ne!(MinHash::new(2, 0).signature(&a), MinHash::new(2, 1).signature(&a));

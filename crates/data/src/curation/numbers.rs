@@ -155,7 +155,8 @@ mod tests {
         assert_eq!(keyed_uniform(1, "a", "b"), keyed_uniform(1, "a", "b"));
         let draws: Vec<f64> = (0..1000).map(|i| keyed_uniform(1, "a", &i.to_string())).collect();
         assert!(draws.iter().all(|u| (0.0..1.0).contains(u)));
-        // The mean of 1000 uniform numbers lies within 0.05 of ½ but for one seed in 20 million (5.5 standard deviations).
+        // The mean of 1000 uniform numbers lies within 0.05 of ½ but for one seed in 20 million (5.5 standard
+        // deviations).
         assert!((mean(&draws).unwrap() - 0.5).abs() < 0.05);
     }
 

@@ -1,13 +1,15 @@
 //! Operators: the seam of all curation.
 //!
-//! An operator takes records and gives back other records, those it left out with the reason for each, and a report. One
-//! that looks at a record at a time is a [`RecordOperator`] too: it also works as an iterator adaptor, [`Stream`], over
-//! data that does not fit into memory. Operators whose decisions need all records (quantiles, duplicates) are not.
+//! An operator takes records and gives back other records, those it left out with the reason for each, and a report.
+//! One that looks at a record at a time is a [`RecordOperator`] too: it also works as an iterator adaptor, [`Stream`],
+//! over data that does not fit into memory, and on all cores at once. Operators whose decisions need all records
+//! (quantiles, duplicates) are not.
 //!
 //! Nothing is lost: `inputs = converted + dropped` holds in every report.
 
 use std::{collections::BTreeMap, fmt};
 
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -148,6 +150,19 @@ impl<T, Out> Curated<T, Out> {
         Self { records: Vec::new(), dropped: Vec::new(), report }
     }
 
+    /// Takes what came of further inputs, by the same operator on each record by itself.
+    fn append(&mut self, other: Self) {
+        let before = self.report.inputs;
+        let moved = |dropped: Dropped<T>| Dropped { index: before + dropped.index, ..dropped };
+        self.records.extend(other.records);
+        self.dropped.extend(other.dropped.into_iter().map(moved));
+        self.report.inputs += other.report.inputs;
+        self.report.converted += other.report.converted;
+        self.report.outputs += other.report.outputs;
+        other.report.dropped.into_iter().for_each(|(why, count)| *self.report.dropped.entry(why).or_default() += count);
+        other.report.counts.into_iter().for_each(|(name, count)| self.report.add_many(&name, count));
+    }
+
     /// Takes what an input became; its place among the inputs is counted along.
     pub fn push(&mut self, verdict: Verdict<T, Out>) {
         let index = self.report.inputs;
@@ -170,6 +185,9 @@ impl<T, Out> Curated<T, Out> {
         }
     }
 }
+
+/// Records that one core takes at a time.
+const CHUNK_LEN: usize = 256;
 
 /// What becomes of one record.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,6 +250,29 @@ pub trait RecordOperator<T>: Operator<T> {
         let report = OperatorReport::new(self.name(), self.options(), seed);
         Ok(Stream { operator: self, records: records.into_iter(), made: Vec::new().into_iter(), report })
     }
+
+    /// [`Operator::apply`] on all cores: the same records in the same order, and the same report.
+    ///
+    /// # Errors
+    /// Those of [`Operator::check`].
+    fn apply_parallel(&self, records: Vec<T>, seed: u64) -> Result<Curated<T, Self::Out>>
+    where
+        Self: Sized + Sync,
+        Self::Out: Send,
+        T: Send,
+    {
+        self.check()?;
+        let part = |chunk| {
+            let mut part = Curated::new(self, seed);
+            judge_all(self, chunk, &mut part);
+            part
+        };
+        let parts: Vec<Curated<T, Self::Out>> = records.into_par_iter().chunks(CHUNK_LEN).map(part).collect();
+        Ok(parts.into_iter().fold(Curated::new(self, seed), |mut all, part| {
+            all.append(part);
+            all
+        }))
+    }
 }
 
 /// [`Operator::apply`] of an operator that looks at each record by itself.
@@ -242,11 +283,15 @@ pub(super) fn apply_each<T, O: RecordOperator<T> + ?Sized>(
 ) -> Result<Curated<T, O::Out>> {
     operator.check()?;
     let mut curated = Curated::new(operator, seed);
+    judge_all(operator, records, &mut curated);
+    Ok(curated)
+}
+
+fn judge_all<T, O: RecordOperator<T> + ?Sized>(operator: &O, records: Vec<T>, curated: &mut Curated<T, O::Out>) {
     for record in records {
-        let verdict = operator.judge(record, seed, &mut curated.report);
+        let verdict = operator.judge(record, curated.report.seed, &mut curated.report);
         curated.push(verdict);
     }
-    Ok(curated)
 }
 
 /// [`Operator::apply`] of a filter that has decided: a reason for each record that is to go.
@@ -382,6 +427,13 @@ mod tests {
         let curated = Repeat.apply(input, 9).unwrap();
         assert_eq!(rest, curated.records[1..]);
         assert_eq!(stream.report(), &curated.report);
+    }
+
+    #[test]
+    fn all_cores_give_the_same_records_in_the_same_order_and_the_same_report() {
+        let input: Vec<usize> = (0..5 * CHUNK_LEN / 2).map(|i| i % 4).collect();
+        assert_eq!(Repeat.apply_parallel(input.clone(), 3).unwrap(), Repeat.apply(input, 3).unwrap());
+        assert_eq!(Repeat.apply_parallel(vec![], 3).unwrap(), Repeat.apply(vec![], 3).unwrap());
     }
 
     #[test]

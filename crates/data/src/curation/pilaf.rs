@@ -19,14 +19,14 @@ pub struct PilafLogits {
     pub minus: Vec<f64>,
 }
 
-/// The logits of one position, of those of policy and reference and the `beta` of the implicit reward, finite and ≥ 0. With
-/// `beta` 0 both are the policy's.
+/// The logits of one position, of those of policy and reference and the `beta` of the implicit reward, finite and ≥ 0.
+/// With `beta` 0 both are the policy's.
 ///
 /// A token that the policy excludes (−∞) stays excluded.
 ///
 /// # Errors
-/// [`Error::Domain`] naming `beta`; [`Error::Length`]; [`Error::Item`] for a logit that is NaN or +∞, or that the reference
-/// excludes and the policy does not.
+/// [`Error::Domain`] naming `beta`; [`Error::Length`]; [`Error::Item`] for a logit that is NaN or +∞, or that the
+/// reference excludes and the policy does not.
 ///
 /// # Example
 /// ```
@@ -80,8 +80,8 @@ impl Sampler {
     }
 }
 
-/// The sampler of a prompt, drawn from the seed and the prompt: with probability ½ the policy, else one response from each of the
-/// two interpolations, in either order.
+/// The sampler of a prompt, drawn from the seed and the prompt: with probability ½ the policy, else one response from
+/// each of the two interpolations, in either order.
 pub fn sampler(seed: u64, prompt: &str) -> Sampler {
     let mut rng = keyed_stream(seed, "pilaf", prompt);
     match (rng.random::<bool>(), rng.random::<bool>()) {

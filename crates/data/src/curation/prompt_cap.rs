@@ -19,8 +19,8 @@ use crate::Result;
 
 /// Keeps at most so many records of a prompt; the others go under `prompt_cap`.
 ///
-/// Which ones stay: those with the largest priorities, of equal ones the first. Prompts are compared in NFC and with each
-/// run of white space as one space. Counts: `capped_prompts`.
+/// Which ones stay: those with the largest priorities, of equal ones the first. Prompts are compared in NFC and with
+/// each run of white space as one space. Counts: `capped_prompts`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct PromptCap<T> {

@@ -1,9 +1,10 @@
 //! Pairs from a ranked list.
 //!
-//! **Papers:** Zephyr: Direct Distillation of LM Alignment (2023), 2310.16944 (best against random); several pairs per prompt with
-//! strengths as in ranked pairing.
+//! **Papers:** Zephyr: Direct Distillation of LM Alignment (2023), 2310.16944 (best against random); several pairs per
+//! prompt with strengths as in ranked pairing.
 //! **Use when:** each prompt has several ranked or scored responses and the objective wants pairs.
-//! **Deviations:** a random opponent of the best is drawn from those that are worse, so that no prompt is lost to a tie.
+//! **Deviations:** a random opponent of the best is drawn from those that are worse, so that no prompt is lost to a
+//! tie.
 
 use rand::Rng;
 use serde::Serialize;
@@ -105,8 +106,8 @@ pub fn list_pairs(scores: &[f64], scheme: PairScheme, mut random: impl FnMut(usi
     })
 }
 
-/// The share of the list that lies between two responses: the difference of their ranks over `K − 1`. Tied responses have
-/// the rank of the first of them.
+/// The share of the list that lies between two responses: the difference of their ranks over `K − 1`. Tied responses
+/// have the rank of the first of them.
 ///
 /// `scores` has both places; lists shorter than two give 0.
 pub fn rank_distance(scores: &[f64], chosen: usize, rejected: usize) -> f64 {
@@ -139,9 +140,9 @@ pub enum ListMargin {
 
 /// Makes pairs of ranked lists.
 ///
-/// A list of which no pair comes goes under `no_pair`; one without ranks or scores under `unranked`. Counts: pairs that are
-/// not made, under `tied`, `small_gap`, `low_chosen` and `invalid` (two responses that are the same, for example). Of a list
-/// with both ranks and scores the ranks decide.
+/// A list of which no pair comes goes under `no_pair`; one without ranks or scores under `unranked`. Counts: pairs that
+/// are not made, under `tied`, `small_gap`, `low_chosen` and `invalid` (two responses that are the same, for example).
+/// Of a list with both ranks and scores the ranks decide.
 #[derive(Debug, Clone, Serialize)]
 pub struct RankedPairs {
     /// Which pairs.
@@ -154,8 +155,8 @@ pub struct RankedPairs {
     pub min_gap: Option<f64>,
     /// Least score of the chosen response, for lists with scores. Default: none.
     pub min_chosen: Option<f64>,
-    /// Whether the pairs of a list carry its key under `meta.batch_group`, so that a batch can hold all of them: the same
-    /// response in many batches is repetition. Default: for [`PairScheme::All`].
+    /// Whether the pairs of a list carry its key under `meta.batch_group`, so that a batch can hold all of them: the
+    /// same response in many batches is repetition. Default: for [`PairScheme::All`].
     pub group_by_prompt: bool,
 }
 
@@ -172,7 +173,12 @@ impl RankedPairs {
         }
     }
 
-    fn pairs_of<T: Candidates>(&self, list: &T, seed: u64, report: &mut OperatorReport) -> Result<Vec<Pair>> {
+    pub(super) fn pairs_of<T: Candidates>(
+        &self,
+        list: &T,
+        seed: u64,
+        report: &mut OperatorReport,
+    ) -> Result<Vec<Pair>> {
         let scores = list.scores();
         let ranks = list.ranks().map(|ranks| ranks.into_iter().map(|rank| -f64::from(rank)).collect());
         let order: Vec<f64> = ranks.or_else(|| scores.clone()).unwrap_or_default();

@@ -29,9 +29,9 @@ pub struct Accepted {
 
 /// Accepts candidates until there are `count`, or none is left.
 ///
-/// Each round visits what remains in order and accepts a candidate with probability `exp((r − r_max) / β)`, `r_max` being
-/// the largest reward at the beginning of the round; so each round accepts one at least. For β → 0 the best `count` are
-/// accepted, for β → ∞ the first. `uniform` draws from `[0, 1)`. Infinite rewards are no numbers either.
+/// Each round visits what remains in order and accepts a candidate with probability `exp((r − r_max) / β)`, `r_max`
+/// being the largest reward at the beginning of the round; so each round accepts one at least. For β → 0 the best
+/// `count` are accepted, for β → ∞ the first. `uniform` draws from `[0, 1)`. Infinite rewards are no numbers either.
 ///
 /// # Errors
 /// [`crate::Error::Domain`] unless `beta` is finite and > 0.
@@ -84,8 +84,8 @@ pub enum Tournament {
     Knockout,
 }
 
-/// Pairs `(better, worse)` of candidates in this order; those of equal rewards make none and are counted, and the first of
-/// them goes on.
+/// Pairs `(better, worse)` of candidates in this order; those of equal rewards make none and are counted, and the first
+/// of them goes on.
 ///
 /// # Example
 /// ```
@@ -119,7 +119,8 @@ pub fn tournament_pairs(rewards: &[f64], order: &[usize], tournament: Tournament
     (pairs, tied)
 }
 
-/// The places of the `count` largest rewards, best first, equal ones by place; rewards that are no numbers are left out.
+/// The places of the `count` largest rewards, best first, equal ones by place; rewards that are no numbers are left
+/// out.
 pub fn best_of_n(rewards: &[f64], count: usize) -> Vec<usize> {
     let order = descending(rewards);
     order.into_iter().filter(|&place| rewards[place].is_finite()).take(count).collect()
@@ -127,9 +128,9 @@ pub fn best_of_n(rewards: &[f64], count: usize) -> Vec<usize> {
 
 /// Makes pairs of scored candidates by rejection sampling and a tournament.
 ///
-/// What is drawn depends on the seed and the record's texts. A record without scores goes under `unscored`, one of which no
-/// pair comes under `no_pair`. Counts: `accepted`, `excluded`, `rounds`, `tied`, `invalid`. The margin is the difference of the
-/// rewards.
+/// What is drawn depends on the seed and the record's texts. A record without scores goes under `unscored`, one of
+/// which no pair comes under `no_pair`. Counts: `accepted`, `excluded`, `rounds`, `tied`, `invalid`. The margin is the
+/// difference of the rewards.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RejectionSampling {
     /// Temperature of the optimal policy, finite and > 0. 0.5, the paper's.

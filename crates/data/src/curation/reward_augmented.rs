@@ -1,8 +1,8 @@
 //! Reward-augmented relabeling: each pair once for the goal of its better response and once for that of its worse one.
 //!
 //! **Paper:** Reward-Augmented Data Enhances Direct Preference Alignment of LLMs (2024), 2410.08067.
-//! **Use when:** responses carry quality scores: a rejected response that is good is then not unlearned, and at inference the
-//! highest score is asked for.
+//! **Use when:** responses carry quality scores: a rejected response that is good is then not unlearned, and at
+//! inference the highest score is asked for.
 //! **Deviations:** the sentence that states the goal is ours and can be replaced.
 
 use serde::Serialize;
@@ -23,11 +23,12 @@ const PLACE: &str = "{score}";
 
 /// Makes two pairs of each: for the goal `r_w` the pair as it is, for the goal `r_l` the pair turned around.
 ///
-/// The implied reward of a response of score `r` under a goal `g` is `−(r − g)²`. The goal is written into the prompt with one
-/// decimal, as a system message where the prompt is a conversation (at the end of the one that is there), before the text where
-/// it is a string; and into `meta.goal`. Pairs of equal scores, whose two goals would contradict each other, give the first
-/// record only and are counted under `equal_scores`; pairs without scores go under `unscored`. Ids get `#chosen` and
-/// `#rejected`, for the response whose score is the goal. Figure: `max_score`, the goal for inference.
+/// The implied reward of a response of score `r` under a goal `g` is `−(r − g)²`. The goal is written into the prompt
+/// with one decimal, as a system message where the prompt is a conversation (at the end of the one that is there),
+/// before the text where it is a string; and into `meta.goal`. Pairs of equal scores, whose two goals would contradict
+/// each other, give the first record only and are counted under `equal_scores`; pairs without scores go under
+/// `unscored`. Ids get `#chosen` and `#rejected`, for the response whose score is the goal. Figure: `max_score`, the
+/// goal for inference.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[doc(alias = "2410.08067")]
 pub struct RewardAugmented {

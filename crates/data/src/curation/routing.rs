@@ -2,8 +2,8 @@
 //!
 //! **Paper:** Hybrid Preferences: Learning to Route Instances for Human vs. AI Feedback (2024), 2410.19133.
 //! **Use when:** human labels are better on some items and a waste on others, and a few mixtures have been tried.
-//! **Deviations:** the performance model is linear or quadratic without cross terms, fitted by ridge regression; the mean of the
-//! routed items' features stands for a mixture.
+//! **Deviations:** the performance model is linear or quadratic without cross terms, fitted by ridge regression; the
+//! mean of the routed items' features stands for a mixture.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::{
     numbers::{check_all_finite, check_length, descending},
 };
 use crate::{
-    Error, Result,
+    Result,
     order::{Purpose, stream},
 };
 
@@ -27,7 +27,8 @@ pub enum Form {
     Quadratic,
 }
 
-/// The expected score of a reward model trained on a mixture: what it gains by routing items of these features to people.
+/// The expected score of a reward model trained on a mixture: what it gains by routing items of these features to
+/// people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PerformanceModel {
     form: Form,
@@ -36,12 +37,12 @@ pub struct PerformanceModel {
 }
 
 impl PerformanceModel {
-    /// Fits observed scores of mixtures, by ridge regression with the intercept penalized as the rest. A mixture is the sum of the
-    /// features of the items that people labeled, over the number of all items.
+    /// Fits observed scores of mixtures, by ridge regression with the intercept penalized as the rest. A mixture is the
+    /// sum of the features of the items that people labeled, over the number of all items.
     ///
     /// # Errors
-    /// [`Error::NoEntry`] without an observation; [`Error::Length`] and [`Error::Item`] naming `mixtures` or `scores`;
-    /// [`Error::Domain`] unless `penalty` is finite and > 0.
+    /// [`crate::Error::NoEntry`] without an observation; [`crate::Error::Length`] and [`crate::Error::Item`] naming
+    /// `mixtures` or `scores`; [`crate::Error::Domain`] unless `penalty` is finite and > 0.
     pub fn fit(mixtures: &[Vec<f64>], scores: &[f64], form: Form, penalty: f64) -> Result<Self> {
         let num_features = mixtures.first().map_or(0, Vec::len);
         mixtures.iter().try_for_each(|mixture| check_length("mixtures", num_features, mixture.len()))?;
@@ -52,7 +53,7 @@ impl PerformanceModel {
     /// The expected score of a mixture.
     ///
     /// # Errors
-    /// [`Error::Length`] naming `mixture`.
+    /// [`crate::Error::Length`] naming `mixture`.
     pub fn predict(&self, mixture: &[f64]) -> Result<f64> {
         check_length("mixture", self.num_features, mixture.len())?;
         Ok(dot(&self.coefficients, &terms(mixture, self.form)))
@@ -102,7 +103,7 @@ pub struct Routing {
 /// `features`: one row an item, such as prompt length, difficulty, the model's margin, the similarity of the responses.
 ///
 /// # Errors
-/// [`Error::Length`] and [`Error::Item`] naming `features` or `numbers`.
+/// [`crate::Error::Length`] and [`crate::Error::Item`] naming `features` or `numbers`.
 ///
 /// # Example
 /// ```
@@ -170,8 +171,8 @@ fn greedy(features: &[Vec<f64>], budget: usize, model: &PerformanceModel) -> Res
     Ok((humans, gains))
 }
 
-/// How often pairs of judges disagree on each item: the chance that two of its votes, drawn without replacement, differ. A number
-/// for [`Router::Largest`]; 0 for fewer than two votes.
+/// How often pairs of judges disagree on each item: the chance that two of its votes, drawn without replacement,
+/// differ. A number for [`Router::Largest`]; 0 for fewer than two votes.
 ///
 /// # Example
 /// ```

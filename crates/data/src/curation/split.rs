@@ -65,8 +65,9 @@ impl<T: RecordType> Column<T, String> {
 ///
 /// Without `stratify` each group draws a number in `[0, 1)` from its key and the seed, and falls into the share of the
 /// fractions where it lies: fractions are met on average, and adding data moves no group. With `stratify` the groups of
-/// each stratum are put in the order of their draws and cut at the fractions: fractions are met within each stratum up to
-/// one group, and adding data moves few groups. A group's stratum is that of its first record. Counts: records per split.
+/// each stratum are put in the order of their draws and cut at the fractions: fractions are met within each stratum up
+/// to one group, and adding data moves few groups. A group's stratum is that of its first record. Counts: records per
+/// split.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct Split<T> {
@@ -185,8 +186,8 @@ impl UserPart {
 /// Splits users, and the comparisons of each test user into a support set and the queries.
 ///
 /// Whether a user is for test is drawn from the user's key and the seed. Of a test user `support` records, those of the
-/// smallest draws, are support; a user with no more than `support` records has no query and goes under `few_records`. Records
-/// without a user go under `no_user`. Writes `split`; counts: records per part, and `test_users`.
+/// smallest draws, are support; a user with no more than `support` records has no query and goes under `few_records`.
+/// Records without a user go under `no_user`. Writes `split`; counts: records per part, and `test_users`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound = "")]
 pub struct UnseenUsers<T> {

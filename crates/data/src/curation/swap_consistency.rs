@@ -1,6 +1,7 @@
 //! Position-swap consistency: judgments of both orders that agree, or their mean.
 //!
-//! **Paper:** Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena (2023), 2306.05685: a win counts in both orders only.
+//! **Paper:** Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena (2023), 2306.05685: a win counts in both orders
+//! only.
 //! **Use when:** a model judged each comparison twice, with the responses exchanged the second time.
 //! **Deviations:** none.
 
@@ -29,8 +30,8 @@ pub struct BothOrders {
 }
 
 impl BothOrders {
-    /// Of a judge who saw both orders; a verdict without a probability is 1, 0 or ½. None where a call is missing or could not
-    /// be read.
+    /// Of a judge who saw both orders; a verdict without a probability is 1, 0 or ½. None where a call is missing or
+    /// could not be read.
     pub fn of(judge: &Judge) -> Option<Self> {
         let p = |call: &JudgeCall| match (call.p_first, call.outcome) {
             (Some(p), _) => Some(p).filter(|p| (0.0..=1.0).contains(p)),
@@ -66,10 +67,11 @@ pub enum SwapAction {
 
 /// Keeps comparisons whose judgments in both orders agree, or takes the mean of both.
 ///
-/// Where the judge gave probabilities, `p_a` becomes their mean over both orders ([`Judge::p_a`]); where it gave verdicts, `outcome`
-/// becomes the one that both orders agree on, or a tie ([`Judge::outcome`]). Comparisons without a judge go under `no_judge`, those
-/// of which a call is missing or could not be read under `judge_error`. Figures: `consistency_rate`, `first_position_rate` (a judgment
-/// at ½ counts ½), `position_bias`, the mean of `(ab + ba) / 2 − ½`, positive for the first.
+/// Where the judge gave probabilities, `p_a` becomes their mean over both orders ([`Judge::p_a`]); where it gave
+/// verdicts, `outcome` becomes the one that both orders agree on, or a tie ([`Judge::outcome`]). Comparisons without a
+/// judge go under `no_judge`, those of which a call is missing or could not be read under `judge_error`. Figures:
+/// `consistency_rate`, `first_position_rate` (a judgment at ½ counts ½), `position_bias`, the mean of `(ab + ba) / 2 −
+/// ½`, positive for the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct SwapConsistency {
     /// What becomes of inconsistent ones. Default: dropped.

@@ -1,6 +1,8 @@
 //! Records for the tests of operators.
 
-use super::access::{Candidates, HasId, HasPrompt, HasTexts};
+use std::collections::BTreeMap;
+
+use super::access::{Candidates, HasId, HasPrompt, HasTexts, Rated};
 use crate::{Pair, report::Reason, text::Text};
 
 /// A pair of `good` and `bad` answers to a prompt.
@@ -28,12 +30,14 @@ pub(super) struct List {
     pub completions: Vec<Text>,
     pub ranks: Option<Vec<u32>>,
     pub scores: Option<Vec<f64>>,
+    pub ratings: Vec<BTreeMap<String, f64>>,
 }
 
 impl List {
     pub(super) fn scored(prompt: &str, scores: &[f64]) -> Self {
         let completions = (0..scores.len()).map(|i| Text::from(format!("answer {i}"))).collect();
-        Self { id: prompt.to_owned(), prompt: prompt.into(), completions, ranks: None, scores: Some(scores.to_vec()) }
+        let (id, scores) = (prompt.to_owned(), Some(scores.to_vec()));
+        Self { id, prompt: prompt.into(), completions, ranks: None, scores, ratings: Vec::new() }
     }
 }
 
@@ -41,19 +45,11 @@ impl HasId for List {
     fn id(&self) -> &str {
         &self.id
     }
-
-    fn set_id(&mut self, id: String) {
-        self.id = id;
-    }
 }
 
 impl HasPrompt for List {
     fn prompt(&self) -> &Text {
         &self.prompt
-    }
-
-    fn prompt_mut(&mut self) -> &mut Text {
-        &mut self.prompt
     }
 }
 
@@ -74,5 +70,11 @@ impl Candidates for List {
 
     fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason> {
         Pair::new(self.prompt.clone(), self.completions[chosen].clone(), self.completions[rejected].clone())
+    }
+}
+
+impl Rated for List {
+    fn ratings(&self) -> Vec<BTreeMap<String, f64>> {
+        self.ratings.clone()
     }
 }
