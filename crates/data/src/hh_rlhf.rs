@@ -117,8 +117,9 @@ fn pair_of_turns(chosen: &[Turn<'_>], rejected: &[Turn<'_>]) -> std::result::Res
     if chosen_left > 1 || rejected_left > 1 {
         return Err(Reason::new(Code::DivergentTurns, format!("{part}, before the last answer")));
     }
-    let messages =
-        |turns: &[Turn<'_>]| -> Vec<_> { turns.iter().map(|(role, content)| Message::new(*role, &**content)).collect() };
+    let messages = |turns: &[Turn<'_>]| -> Vec<_> {
+        turns.iter().map(|(role, content)| Message::new(*role, &**content)).collect()
+    };
     Pair::new(messages(&chosen[..shared]), messages(&chosen[shared..]), messages(&rejected[shared..]))
 }
 

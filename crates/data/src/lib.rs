@@ -68,9 +68,9 @@ pub mod row;
 pub mod rows;
 pub mod rules;
 pub mod solvable;
+pub mod sources;
 #[cfg(feature = "tokenizers")]
 pub mod template;
-pub mod sources;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
