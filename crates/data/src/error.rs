@@ -44,6 +44,38 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A folder or a pattern means no file that holds rows.
+    #[error("`{}` holds or matches no file with rows", path.display())]
+    NoFiles {
+        /// The folder or the pattern.
+        path: PathBuf,
+    },
+    /// The file can be read only with a feature of this crate.
+    #[error("`{}` can be read with the feature `{feature}` only", path.display())]
+    NeedsFeature {
+        /// The file.
+        path: PathBuf,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// The file cannot be written. What stood there before is still there.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A record cannot be written, since it does not hold together. The file is as it was.
+    #[error("`{}`: record {record_index} cannot be written: {reason}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The record's number, from 0.
+        record_index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A row was rejected, and the options say to stop there.
     #[error("{0}")]
     Rejected(Box<Reject>),

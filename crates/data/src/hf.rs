@@ -26,8 +26,8 @@ use tokenizers::{PostProcessorWrapper, Tokenizer, pre_tokenizers::PreTokenizerWr
 
 use crate::{
     Error, Result,
-    report::Reason,
     record::describe,
+    report::Reason,
     template::{Builtin, ChatTemplate, Conversation, Rendered, TemplateSource, hex, marks::SpecialText},
 };
 
@@ -536,4 +536,207 @@ fn templates(files: &TokenizerFiles) -> Result<BTreeMap<String, ChatTemplate>> {
         templates.insert("default".to_owned(), ChatTemplate::new(source.clone(), origin)?);
     }
     Ok(templates)
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{testing::files, *};
+
+    fn tokenizer(config: Value) -> HfTokenizer {
+        HfTokenizer::new(files(config)).unwrap()
+    }
+
+    fn error(change: impl FnOnce(&mut TokenizerFiles)) -> String {
+        let mut files = files(json!({"eos_token": "</s>"}));
+        change(&mut files);
+        HfTokenizer::new(files).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn special_tokens_are_strings_or_objects_and_the_map_fills_gaps() {
+        let mut files = files(json!({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>"}));
+        files.special_tokens = json!({"eos_token": "<s>", "pad_token": "<|im_end|>"}).as_object().unwrap().clone();
+        let tokenizer = HfTokenizer::new(files).unwrap();
+        assert_eq!(tokenizer.bos(), Some(&SpecialToken { text: "<s>".into(), id: 0 }));
+        assert_eq!((tokenizer.eos().unwrap().id, tokenizer.pad_id().unwrap()), (1, 3));
+        let shown = json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<|im_end|>"});
+        assert_eq!(Value::Object(tokenizer.template_tokens()), shown);
+    }
+
+    #[test]
+    fn d05_what_a_tokenizer_lacks_is_not_made_up() {
+        let tokenizer = tokenizer(json!({"eos_token": "</s>", "bos_token": null}));
+        assert_eq!((tokenizer.bos(), tokenizer.adds_bos()), (None, false));
+        assert_eq!(tokenizer.pad_id().unwrap(), 1, "the end of text, masked by place");
+        let without = super::tests::tokenizer(json!({"bos_token": "<s>"}));
+        let error = without.eos().unwrap_err().to_string();
+        assert!(error.contains("tokenizer_config.json`: field `eos_token`: expected the token that ends"), "{error}");
+        assert!(without.pad_id().is_err());
+    }
+
+    #[test]
+    fn fields_that_cannot_be_used_are_named_with_their_file() {
+        let set = |key: &'static str, value: Value| {
+            move |files: &mut TokenizerFiles| drop(files.config.insert(key.into(), value))
+        };
+        let cases = [
+            (
+                error(set("pad_token", json!(7))),
+                "field `pad_token`: expected a string or an object with `content`, found number 7",
+            ),
+            (
+                error(set("pad_token", json!("<x>"))),
+                "field `pad_token`: expected a token of the vocabulary, found string \"<x>\"",
+            ),
+            (error(set("add_bos_token", json!(1))), "field `add_bos_token`: expected a boolean, found number 1"),
+            (
+                error(set("model_max_length", json!("9"))),
+                "field `model_max_length`: expected a number of tokens, found string \"9\"",
+            ),
+            (error(set("chat_template", json!(1))), "found number 1"),
+            (error(set("chat_template", json!([{"name": "a"}]))), "found an object"),
+            (
+                error(set("chat_template", json!("{% if %}"))),
+                "`chat_template` of `tokenizer_config.json` is no chat template: line 1",
+            ),
+            (
+                error(|files| drop(files.generation.insert("eos_token_id".into(), json!("a")))),
+                "`generation_config.json`: field `eos_token_id`: expected a token id or a list of them, found string \"a\"",
+            ),
+            (error(|files| files.tokenizer = b"{}".to_vec()), "`tokenizer.json`: expected a tokenizer"),
+        ];
+        for (error, expected) in cases {
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_id_that_ends_a_generation_is_known() {
+        let stop = |ids: Value| {
+            let mut files = files(json!({"eos_token": "</s>"}));
+            files.generation.insert("eos_token_id".into(), ids);
+            HfTokenizer::new(files).unwrap().stop_ids().to_vec()
+        };
+        assert_eq!(stop(json!([3, 1])), [1, 3]);
+        assert_eq!(stop(json!(3)), [1, 3]);
+        assert_eq!(stop(Value::Null), [1]);
+    }
+
+    #[test]
+    fn limits_that_are_no_limits_are_none() {
+        assert_eq!(tokenizer(json!({"model_max_length": 512})).max_length(), Some(512));
+        assert_eq!(tokenizer(json!({"model_max_length": 1e30})).max_length(), None);
+        assert_eq!(tokenizer(json!({"model_max_length": 1e9})).max_length(), Some(1_000_000_000));
+        assert_eq!(tokenizer(json!({})).max_length(), None);
+    }
+
+    #[test]
+    fn a_text_begins_with_bos_where_the_file_or_the_configuration_says_so() {
+        let adding = |config: Value| {
+            let mut files = files(config);
+            testing::add_bos(&mut files);
+            HfTokenizer::new(files).unwrap()
+        };
+        let file = adding(json!({"bos_token": "<s>"}));
+        assert!(file.adds_bos());
+        assert_eq!(file.encode("a", true).unwrap().first(), Some(&0));
+        assert_eq!(file.encode("a", false).unwrap().len(), 1);
+        assert!(!adding(json!({"bos_token": "<s>", "add_bos_token": false})).adds_bos());
+        assert!(tokenizer(json!({"bos_token": "<s>", "add_bos_token": true})).adds_bos());
+        assert!(!tokenizer(json!({"bos_token": "<s>"})).adds_bos());
+        assert!(!tokenizer(json!({"add_bos_token": true})).adds_bos());
+    }
+
+    #[test]
+    fn d47_a_conversation_without_a_template_is_an_error_and_templates_have_an_order() {
+        let error = tokenizer(json!({})).template().unwrap_err().to_string();
+        assert!(error.starts_with("E_NO_TEMPLATE: no chat template beside `tokenizer.json`"), "{error}");
+        let named = json!([{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]);
+        let several = tokenizer(json!({"chat_template": named}));
+        let conversation = |tools| Conversation { tools, ..Conversation::default() };
+        assert_eq!(several.template_for(&conversation(None)).unwrap().source(), "d");
+        assert_eq!(several.template_for(&conversation(Some(json!([])))).unwrap().source(), "t");
+        assert_eq!(several.named_template("tool_use").unwrap().source(), "t");
+        let mut both = files(json!({"chat_template": "config"}));
+        both.template = Some("file".into());
+        let both = HfTokenizer::new(both).unwrap();
+        assert_eq!(
+            (both.template().unwrap().source(), both.template().unwrap().origin().to_string()),
+            ("file", "`chat_template.jinja`".into())
+        );
+        let chosen = both.with_builtin(Builtin::ChatMl).unwrap();
+        assert_eq!(chosen.template().unwrap().origin().to_string(), "the built-in template `chatml`");
+        assert_eq!(tokenizer(json!({"chat_template": "c"})).template().unwrap().source(), "c");
+    }
+
+    #[test]
+    fn folders_are_read_and_what_is_missing_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = HfTokenizer::load(folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open") && error.contains("tokenizer.json"), "{error}");
+        std::fs::write(folder.path().join("tokenizer.json"), files(json!({})).tokenizer).unwrap();
+        std::fs::write(folder.path().join("chat_template.jinja"), "{{ bos_token }}").unwrap();
+        assert_eq!(HfTokenizer::load(folder.path()).unwrap().template().unwrap().source(), "{{ bos_token }}");
+        std::fs::write(folder.path().join("tokenizer_config.json"), "[").unwrap();
+        let error = HfTokenizer::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("tokenizer_config.json"), "{error}");
+    }
+
+    #[test]
+    fn written_special_tokens_are_text_and_the_templates_are_not() {
+        let tokenizer = tokenizer(json!({"eos_token": "</s>"}));
+        let text = "<s>é</s> </s><s>";
+        let all = tokenizer.encode_with_offsets(text, &[]).unwrap();
+        assert_eq!(all.ids, tokenizer.encode(text, false).unwrap());
+        assert_eq!(all.ids.iter().filter(|id| **id < 4).count(), 4);
+        // The `</s>` after é was written by somebody: of the four special tokens three remain.
+        let place = text.find("</s>").unwrap();
+        let mixed = tokenizer.encode_with_offsets(text, &[place]).unwrap();
+        let special: Vec<_> = mixed.ids.iter().filter(|id| **id < 4).collect();
+        assert_eq!(special, [&0, &1, &0]);
+        assert_eq!(tokenizer.decode(&mixed.ids, false).unwrap(), text);
+        assert_eq!(tokenizer.decode(&mixed.ids, true).unwrap(), "é</s> ");
+        let covered: Vec<_> = mixed.offsets.iter().skip(1).map(|at| &text[at.clone()]).collect();
+        assert_eq!(covered[2..6], ["<", "/", "s", ">"]);
+        assert_eq!(mixed.offsets.last(), Some(&(text.len() - 3..text.len())));
+        // Ends in a written one: nothing is lost.
+        let last = tokenizer.encode_with_offsets(text, &[text.len() - 3]).unwrap();
+        assert_eq!(
+            (last.ids.iter().filter(|id| **id < 4).count(), tokenizer.decode(&last.ids, false).unwrap()),
+            (3, text.into())
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_text_gets_no_space_of_its_own() {
+        let tokenizer = HfTokenizer::new(testing::metaspace_files()).unwrap();
+        let text = "a<s>b<s>";
+        let ids = |literals: &[usize]| tokenizer.encode_with_offsets(text, literals).unwrap().ids;
+        let tokens =
+            |ids: Vec<u32>| ids.iter().map(|id| tokenizer.parsing.id_to_token(*id).unwrap()).collect::<Vec<_>>();
+        assert_eq!(tokens(ids(&[])), ["▁a", "<s>", "b", "<s>"]);
+        assert_eq!(tokens(ids(&[5])), ["▁a", "<s>", "b", "<", "s", ">"]);
+        assert_eq!(tokens(ids(&[1])), ["▁a", "<", "s", ">", "b", "<s>"]);
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_what_changes_ids() {
+        let one = tokenizer(json!({"eos_token": "</s>", "bos_token": "<s>"})).fingerprint();
+        assert_eq!(one, tokenizer(json!({"eos_token": "</s>", "bos_token": "<s>"})).fingerprint());
+        for other in [
+            json!({"eos_token": "<|im_end|>", "bos_token": "<s>"}),
+            json!({"eos_token": "</s>", "bos_token": "<s>", "add_bos_token": true}),
+            json!({"eos_token": "</s>", "bos_token": "<s>", "chat_template": "x"}),
+        ] {
+            assert_ne!(one, tokenizer(other).fingerprint());
+        }
+        let mut files = files(json!({"eos_token": "</s>", "bos_token": "<s>"}));
+        files.tokenizer.push(b' ');
+        assert_ne!(one, HfTokenizer::new(files).unwrap().fingerprint());
+    }
 }

@@ -12,9 +12,11 @@ use std::path::Path;
 
 use crate::{
     error::Result,
-    read::{LoadOptions, read_jsonl},
+    parallel::read_parallel,
+    read::LoadOptions,
     record::{Message, Pair, Role},
     report::{Code, LoadReport, Reason, Warning},
+    row::Row,
 };
 
 const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:", Role::Assistant)];
@@ -121,7 +123,7 @@ fn transcript(field: &str, text: &str) -> std::result::Result<Vec<Message>, Reas
 /// `helpful-base.train.jsonl.gz` or `helpful-base/train.jsonl.gz`. Another name: [`read_hh_rlhf_as`].
 ///
 /// # Errors
-/// Those of [`read_jsonl`]; [`pair_from_row`] says which rows are rejected.
+/// Those of [`read_parallel`]; [`pair_from_row`] says which rows are rejected.
 pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
     let (group, _) = names(path.as_ref());
     read_hh_rlhf_as(path, &group, options)
@@ -137,7 +139,7 @@ pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Ve
 /// Those of [`read_hh_rlhf`].
 pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
     let ((_, source), group) = (names(path.as_ref()), group.to_owned());
-    read_jsonl(path, options, move |mut row| {
+    read_parallel(path, options, move |mut row: Row<'_>| {
         let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
         let mut pair = pair_from_row(&chosen, &rejected)?;
         if repeats_a_speaker(&pair) {

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
-//! | [`read`], [`row`] | JSON Lines: the loop, its options, and the seam for a reader of your own |
-//! | [`lines`] | lines of plain and gzip files in bounded memory |
+//! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
+//! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
+//! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
 //! | [`chars`] | token ids of single characters |
@@ -15,18 +16,21 @@
 //! | [`world`] | the synthetic world |
 //! | [`puzzle`] | puzzles with verifiable answers, sums and lists to sort |
 //! | [`solvable`] | bandits and small decision processes whose best policies are known exactly |
+//! | [`mod@write`] | writers, all or nothing, and hashes in place of ids |
 //! | [`report`], [`code`] | [`LoadReport`], [`report::Reject`] and the codes they count by |
 //!
-//! Start with [`hh_rlhf::read_hh_rlhf`], or with [`read::read_jsonl`] for a format that is not here.
+//! Start with [`load()`], with [`hh_rlhf::read_hh_rlhf`], or with [`read::read_jsonl`] for a format that is not here.
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `tensors` | [`collate`], with burn | yes |
 //! | `tokenizers` | [`tokenize`], with the crate of that name | no |
+//! | `arrow` | Parquet and Arrow, with the crates of that name | no |
 //!
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.
 
+pub mod cache;
 pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
@@ -34,20 +38,24 @@ pub mod collate;
 pub mod curation;
 #[cfg(feature = "tokenizers")]
 pub mod encode;
+pub mod container;
 pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
 pub mod hh_rlhf;
 pub mod lines;
+pub mod load;
 pub mod message;
 pub mod order;
+pub mod parallel;
+pub mod pack;
 pub mod puzzle;
 pub mod read;
 pub mod record;
 pub mod report;
 pub mod row;
-pub mod rules;
 pub mod rows;
+pub mod rules;
 pub mod solvable;
 #[cfg(feature = "tokenizers")]
 pub mod template;
@@ -55,13 +63,17 @@ pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
 pub mod tokens;
+pub mod users;
 pub mod world;
+pub mod write;
 
 pub use code::{Code, Warning};
+pub use container::Container;
 pub use error::{Error, Result};
 pub use hh_rlhf::{read_hh_rlhf, read_hh_rlhf_as};
+pub use load::{load, load_as};
 pub use read::{LoadOptions, OnReject, RowReader};
-pub use record::{Comparison, Pair, Provenance, Record, RecordType};
+pub use record::{Comparison, Kind, Pair, Provenance, Record, RecordType};
 pub use report::LoadReport;
 pub use row::Row;
 pub use rules::Rules;

@@ -183,8 +183,7 @@ fn a_gzip_stream_that_breaks_off_keeps_what_came_before_and_says_so() {
         let place = format!("rows.jsonl:{}: E_TRUNCATED: the compressed stream breaks off here", report.lines);
         assert_eq!(file.error(OnReject::StopIfMalformed), place);
     }
-    let message =
-        "`rows.jsonl`: 1 of 1 rows rejected, the first is rows.jsonl:1: E_TRUNCATED: the compressed stream breaks off here";
+    let message = "`rows.jsonl`: 1 of 1 rows rejected, the first is rows.jsonl:1: E_TRUNCATED: the compressed stream breaks off here";
     assert_eq!(file(&packed[..2]).error(OnReject::Skip), message);
     assert_eq!(file(&packed[..9]).error(OnReject::Skip), message);
 
@@ -192,7 +191,10 @@ fn a_gzip_stream_that_breaks_off_keeps_what_came_before_and_says_so() {
     let at = wrong_sum.len() - 8;
     wrong_sum[at] ^= 1;
     let message = file(wrong_sum).error(OnReject::Stop);
-    assert!(message.contains("rows.jsonl:2001: E_TRUNCATED: the compressed stream is damaged here: corrupt"), "{message}");
+    assert!(
+        message.contains("rows.jsonl:2001: E_TRUNCATED: the compressed stream is damaged here: corrupt"),
+        "{message}"
+    );
     let trailing = file([&packed[..], b"trailing"].concat());
     assert_eq!(trailing.skip().1.count(Code::Truncated), 1);
 }

@@ -6,14 +6,20 @@
 
 mod golden;
 
+use std::path::PathBuf;
+
 use accordant_data::{
     hf::HfTokenizer,
     template::{ChatTemplate, Conversation},
 };
 use serde_json::Value;
 
+fn checkpoints() -> PathBuf {
+    golden::folder().join("checkpoints")
+}
+
 fn expected() -> Value {
-    let file = golden::checkpoints().join("tokenizers_expected.json");
+    let file = checkpoints().join("tokenizers_expected.json");
     let set: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(set["schema"], "golden-tokenizers-1");
     set
@@ -27,7 +33,7 @@ fn ids(value: &Value) -> Vec<u32> {
 fn golden_encodings_and_decodings() {
     let mut cases = 0;
     for (name, set) in expected()["tokenizers"].as_object().unwrap() {
-        let tokenizer = HfTokenizer::load(golden::checkpoints().join(format!("tokenizer_{name}"))).unwrap();
+        let tokenizer = HfTokenizer::load(checkpoints().join(format!("tokenizer_{name}"))).unwrap();
         assert_eq!(tokenizer.vocab_size() as u64, set["vocab_size"].as_u64().unwrap());
         let special = |key: &str| (set["special_tokens"][key][0].as_str(), set["special_tokens"][key][1].as_u64());
         let (bos, eos) = (tokenizer.bos().unwrap(), tokenizer.eos().unwrap());
@@ -54,9 +60,9 @@ fn golden_renderings_and_assistant_masks() {
     let set = expected();
     let (mut texts, mut errors, mut masks) = (0, 0, 0);
     for (name, expected) in set["tokenizers"].as_object().unwrap() {
-        let tokenizer = HfTokenizer::load(golden::checkpoints().join(format!("tokenizer_{name}"))).unwrap();
+        let tokenizer = HfTokenizer::load(checkpoints().join(format!("tokenizer_{name}"))).unwrap();
         for case in expected["renderings"].as_array().unwrap() {
-            let file = golden::checkpoints().join(format!("templates/{}.jinja", case["template"].as_str().unwrap()));
+            let file = checkpoints().join(format!("templates/{}.jinja", case["template"].as_str().unwrap()));
             let source = std::fs::read_to_string(&file).unwrap();
             let template = ChatTemplate::new(source, case["template"].as_str().unwrap()).unwrap();
             let conversations = set["conversations"].as_array().unwrap();

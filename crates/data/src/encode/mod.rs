@@ -199,7 +199,7 @@ impl<'a> Encoder<'a> {
                         report.add(self, &pair, &sides)?;
                         encoded.push(pair);
                     }
-                    Err(Error::Unusable(reason)) => report.reject(&record.id, *reason),
+                    Err(Error::Unusable(reason)) => report.reject(&record.envelope.id, *reason),
                     Err(other) => return Err(other),
                 }
             }
@@ -621,7 +621,7 @@ impl EncodeReport {
                 self.changed_texts += usize::from(!same);
             }
         }
-        if self.samples.len() < SHOWN_RECORDS {
+        if self.tokens.pairs <= SHOWN_RECORDS {
             for (name, row) in ["chosen", "rejected"].into_iter().zip(pair.rows()) {
                 let shown = explain::explain(encoder.tokenizer, &row, explain::Style::Plain)?;
                 self.samples.push(format!("{} {name}: {shown}", pair.pair.id));

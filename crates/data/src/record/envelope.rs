@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, as_list, as_string, describe, wrong_type};
+use super::fields::{Fields, as_id, as_list, as_string, describe};
 use crate::{
     report::{Code, Reason},
     text::{Message, Role, Text},
@@ -55,11 +55,7 @@ impl Annotator {
     }
 
     pub(super) fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
-        let id = match fields.need("id", "a string or a whole number")? {
-            Value::String(id) => id,
-            Value::Number(id) => id.to_string(),
-            other => return Err(wrong_type(&fields.path("id"), "a string or a whole number", &other)),
-        };
+        let id = as_id(fields.need("id", "a string or a whole number")?, &fields.path("id"))?;
         let path = fields.path("groups");
         let group = |(name, value): (String, Value)| match value {
             Value::Null => Ok((name, UNDISCLOSED.to_owned())),
@@ -124,12 +120,7 @@ pub struct Envelope {
 
 impl Envelope {
     pub(super) fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
-        let id = match fields.take("id") {
-            None => String::new(),
-            Some(Value::String(id)) => id,
-            Some(Value::Number(id)) => id.to_string(),
-            Some(other) => return Err(wrong_type("id", "a string or a whole number", &other)),
-        };
+        let id = fields.take("id").map_or(Ok(String::new()), |id| as_id(id, "id"))?;
         let provenance = fields.take("provenance").map(|value| {
             let message = |error| format!("expected where the record comes from: {error}");
             serde_json::from_value(value).map_err(|error| Reason::field(Code::Type, "provenance", message(error)))
@@ -184,6 +175,16 @@ fn take_tools(fields: &mut Fields<'_>) -> Result<Vec<Value>, Reason> {
             Err(Reason::field(Code::ToolsJson, format!("{path}[{i}]"), message))
         }
     }
+}
+
+/// Takes the field `prompt`, which must be there, with the field `system` in front.
+///
+/// # Errors
+/// Those of [`Fields::need_text`] and [`take_system`].
+pub(super) fn take_prompt(fields: &mut Fields<'_>) -> Result<Text, Reason> {
+    let mut prompt = fields.need_text("prompt")?;
+    take_system(fields, &mut prompt)?;
+    Ok(prompt)
 }
 
 /// Takes the field `system` and puts it in front of a conversation. Beside a plain prompt it stays where it is.

@@ -3,6 +3,9 @@
 //! What is taken is gone; what is left when a record is made goes to its `meta`, so that no field is lost. A field that
 //! is null counts as absent where it may be absent, since tables of columns write null for what a row does not have.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use crate::{
@@ -19,12 +22,14 @@ pub struct Reading {
     pub rules: Rules,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) repaired: Vec<Code>,
+    /// Whether the values are cells of a table, in which numbers, booleans, lists and objects are text as well.
+    pub(crate) cells: bool,
 }
 
 impl Reading {
     /// Under these rules, with nothing noted.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, warnings: Vec::new(), repaired: Vec::new() }
+        Self { rules, ..Self::default() }
     }
 
     /// Notes that the row is odd. It counts once, and only if the row becomes a record.
@@ -147,6 +152,25 @@ impl<'a> Fields<'a> {
         self.map.shift_remove(name).filter(|value| !value.is_null())
     }
 
+    /// Takes a field out that is no text: in a cell of a table it is written as JSON, or as Python writes booleans.
+    fn take_typed(&mut self, name: &str) -> Option<Value> {
+        self.take(name).map(|value| self.typed(value))
+    }
+
+    fn typed(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) if self.reading.cells => match &text[..] {
+                "True" => Value::Bool(true),
+                "False" => Value::Bool(false),
+                _ => match serde_json::from_str(&text) {
+                    Ok(Value::String(_)) | Err(_) => Value::String(text),
+                    Ok(value) => value,
+                },
+            },
+            value => value,
+        }
+    }
+
     /// Takes a field out.
     ///
     /// # Errors
@@ -210,7 +234,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn f64(&mut self, name: &str) -> Taken<Option<f64>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_f64(&value, &path, self.reading)).transpose()
+        self.take_typed(name).map(|value| as_f64(&value, &path, self.reading)).transpose()
     }
 
     /// [`Self::f64`] of a field that must be there.
@@ -219,6 +243,7 @@ impl<'a> Fields<'a> {
     /// Those of [`Self::need`] and [`Self::f64`].
     pub fn need_f64(&mut self, name: &str) -> Taken<f64> {
         let value = self.need(name, "a number")?;
+        let value = self.typed(value);
         as_f64(&value, &self.path(name), self.reading)
     }
 
@@ -228,7 +253,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn i64(&mut self, name: &str) -> Taken<Option<i64>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_i64(&value, &path)).transpose()
+        self.take_typed(name).map(|value| as_i64(&value, &path)).transpose()
     }
 
     /// Takes a whole number that is not negative.
@@ -248,7 +273,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn bool(&mut self, name: &str) -> Taken<Option<bool>> {
         let path = self.path(name);
-        match self.take(name) {
+        match self.take_typed(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(wrong_type(&path, "a boolean", &other)),
@@ -261,7 +286,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn list(&mut self, name: &str) -> Taken<Option<Vec<Value>>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_list(value, &path)).transpose()
+        self.take_typed(name).map(|value| as_list(value, &path)).transpose()
     }
 
     /// Takes a list whose elements `each` makes, from the element and its path, such as `labels[2]`.
@@ -293,6 +318,62 @@ impl<'a> Fields<'a> {
         Ok(self.list_of(name, each)?.unwrap_or_default())
     }
 
+    /// Takes a list of objects that `make` makes something of. What `make` leaves of them stays here under the list's
+    /// name, one object for each.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no list or not of objects, and what `make` says.
+    pub fn objects<T>(
+        &mut self,
+        name: &str,
+        mut make: impl FnMut(&mut Fields<'_>) -> Taken<T>,
+    ) -> Taken<Option<Vec<T>>> {
+        let mut rests = Vec::new();
+        let made = self.list_of(name, |value, path, reading| {
+            let mut inner = Fields::of(value, path, reading)?;
+            let made = make(&mut inner)?;
+            rests.push(inner.into_rest());
+            Ok(made)
+        })?;
+        if rests.iter().any(|rest| !rest.is_empty()) {
+            self.map.insert(name.to_owned(), rests.into_iter().map(Value::Object).collect());
+        }
+        Ok(made)
+    }
+
+    /// Takes one of the words that `T` has, which `expected` lists.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no string, [`Code::LabelValue`] for another word.
+    pub fn word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Taken<Option<T>> {
+        let path = self.path(name);
+        let Some(word) = self.string(name)? else { return Ok(None) };
+        let message = |word: &Value| format!("expected {expected}, found {}", describe(word));
+        let word = Value::String(word);
+        T::deserialize(&word).map(Some).map_err(|_| Reason::field(Code::LabelValue, path, message(&word)))
+    }
+
+    /// Takes an object whose values `each` makes, from the value and its path, such as `scale.honesty`.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no object, and what `each` says.
+    pub fn map_of<T>(
+        &mut self,
+        name: &str,
+        each: impl FnMut(Value, &str, &mut Reading) -> Taken<T>,
+    ) -> Taken<BTreeMap<String, T>> {
+        let path = self.path(name);
+        self.take(name).map_or(Ok(BTreeMap::new()), |value| as_map(value, &path, self.reading, each))
+    }
+
+    /// Takes a list of numbers.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for anything else.
+    pub fn numbers(&mut self, name: &str) -> Taken<Vec<f64>> {
+        Ok(self.list_of(name, |value, path, reading| as_f64(&value, path, reading))?.unwrap_or_default())
+    }
+
     /// Takes a string or a list of strings, as a list.
     ///
     /// # Errors
@@ -311,7 +392,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn object(&mut self, name: &str) -> Taken<Option<Map<String, Value>>> {
         let path = self.path(name);
-        match self.take(name) {
+        match self.take_typed(name) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
             Some(other) => Err(wrong_type(&path, "an object", &other)),
@@ -344,6 +425,36 @@ pub fn as_string(value: Value, path: &str) -> Taken<String> {
         Value::String(text) => Ok(text),
         other => Err(wrong_type(path, "a string", &other)),
     }
+}
+
+/// An opaque name: a string, or a whole number in digits.
+///
+/// # Errors
+/// [`Code::Type`] for anything else.
+pub fn as_id(value: Value, path: &str) -> Taken<String> {
+    match value {
+        Value::String(id) => Ok(id),
+        Value::Number(id) => Ok(id.to_string()),
+        other => Err(wrong_type(path, "a string or a whole number", &other)),
+    }
+}
+
+/// An object whose values `each` makes, from the value and its path.
+///
+/// # Errors
+/// [`Code::Type`] for anything else, and what `each` says.
+pub fn as_map<T>(
+    value: Value,
+    path: &str,
+    reading: &mut Reading,
+    mut each: impl FnMut(Value, &str, &mut Reading) -> Taken<T>,
+) -> Taken<BTreeMap<String, T>> {
+    let Value::Object(map) = value else { return Err(wrong_type(path, "an object", &value)) };
+    let made = map.into_iter().map(|(name, value)| {
+        let made = each(value, &format!("{path}.{name}"), reading)?;
+        Ok((name, made))
+    });
+    made.collect()
 }
 
 /// A text: a string or a list of messages.

@@ -9,8 +9,3 @@ pub fn folder() -> PathBuf {
         None => concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden").into(),
     }
 }
-
-/// Its folder of tokenizers and templates.
-pub fn checkpoints() -> PathBuf {
-    folder().join("checkpoints")
-}
