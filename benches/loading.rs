@@ -95,7 +95,10 @@ fn load(path: &Path, threads: usize) -> Result<(f64, [usize; 2])> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let options = LoadOptions { parallel: threads > 1, ..LoadOptions::default() };
     let start = Instant::now();
-    let (pairs, report) = pool.install(|| read_hh_rlhf(path, &options))?;
+    let (pairs, report) = match threads {
+        1 => read_hh_rlhf(path, &options),
+        _ => pool.install(|| read_hh_rlhf(path, &options)),
+    }?;
     let seconds = start.elapsed().as_secs_f64();
     Ok((seconds, [black_box(pairs).len(), report.total_rejected()]))
 }

@@ -144,6 +144,50 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// No family of data sets has this name.
+    #[error("`{name}` is no known source; known are {}", known.join(", "))]
+    UnknownSource {
+        /// The name.
+        name: String,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// The first row of a file does not tell which family of data sets it is of.
+    #[error(
+        "`{}`: {}; its fields are {}: name the source", path.display(),
+        match &candidates[..] {
+            [] => "no known source has such rows".to_owned(),
+            several => format!("rows of {}", several.join(" or ")),
+        },
+        fields.join(", ")
+    )]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+        /// The fields of its first row.
+        fields: Vec<String>,
+        /// The families that take the row for one of theirs.
+        candidates: Vec<String>,
+    },
+    /// An archive of arrays is broken, or lacks what it must hold.
+    #[cfg(feature = "npz")]
+    #[error("`{}`: `{name}`: {message}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// The array; empty for the archive as a whole.
+        name: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A table of fields makes no sense.
+    #[error("`{name}`: {message}")]
+    FieldMap {
+        /// The entry, or the line.
+        name: String,
+        /// What was expected there and what was found.
+        message: String,
+    },
     /// A token id lies outside the vocabulary.
     #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
     TokenId {

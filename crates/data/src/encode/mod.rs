@@ -230,7 +230,9 @@ impl<'a> Encoder<'a> {
         let mut dropped = 0;
         loop {
             let mut warnings = Vec::new();
-            let sides = completions.iter().map(|completion| self.side(&prompt, completion, extras, &mut warnings));
+            let asked = self.asked(&prompt, extras)?;
+            let side = |completion: &&Text| self.side(&prompt, &asked, completion, extras, &mut warnings);
+            let sides = completions.iter().map(side);
             let sides = share(sides.collect::<Result<Vec<_>>>()?, warnings);
             let longest = sides.completions.iter().map(|completion| completion.ids.len()).max().unwrap_or(0);
             let too_long = sides.prompt.len().saturating_add(longest) > self.options.truncation.max_length;
@@ -280,15 +282,7 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// As [`Encoder::pair`].
     pub fn prompt(&self, prompt: &Text, extras: &Extras) -> Result<Vec<u32>> {
-        match prompt {
-            Text::Plain(text) => Ok(self.plain(text, &mut Vec::new())?.encoded.ids),
-            Text::Messages(messages) => {
-                check_modality(messages, "prompt")?;
-                let messages = self.fold(messages);
-                let prefill = messages.last().is_some_and(|last| last.role == Role::Assistant);
-                Ok(self.render(&messages, extras, !prefill, prefill)?.0.encoded.ids)
-            }
-        }
+        Ok(self.asked(prompt, extras)?.encoded.ids)
     }
 
     /// A prompt and the steps of a solution, each followed by the separator. Prompt, steps and separator are tokenized
@@ -312,11 +306,32 @@ impl<'a> Encoder<'a> {
         Ok(row)
     }
 
-    fn side(&self, prompt: &Text, completion: &Text, extras: &Extras, warnings: &mut Vec<Warning>) -> Result<Side> {
+    /// A prompt alone, up to where the answer begins; an answer that it begins goes on.
+    fn asked(&self, prompt: &Text, extras: &Extras) -> Result<Tokens> {
+        match prompt {
+            Text::Plain(text) => self.plain(text, &mut Vec::new()),
+            Text::Messages(messages) => {
+                check_modality(messages, "prompt")?;
+                let prefill = messages.last().is_some_and(|last| last.role == Role::Assistant);
+                let mut tokens = self.render(&self.fold(messages), extras, !prefill, prefill)?.0;
+                self.drop_second_bos(&mut tokens);
+                Ok(tokens)
+            }
+        }
+    }
+
+    fn side(
+        &self,
+        prompt: &Text,
+        asked: &Tokens,
+        completion: &Text,
+        extras: &Extras,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Side> {
         let mut side = match (prompt, completion) {
-            (Text::Plain(prompt), Text::Plain(completion)) => self.plain_side(prompt, completion, warnings)?,
+            (Text::Plain(prompt), Text::Plain(completion)) => self.plain_side(prompt, asked, completion, warnings)?,
             (Text::Messages(prompt), Text::Messages(completion)) => {
-                self.conversation_side(prompt, completion, extras, warnings)?
+                self.conversation_side(prompt, asked, completion, extras, warnings)?
             }
             (prompt, completion) => {
                 let message = format!("expected {} as in `prompt`, found {}", prompt.form(), completion.form());
@@ -335,10 +350,9 @@ impl<'a> Encoder<'a> {
         Ok(side)
     }
 
-    fn plain_side(&self, prompt: &str, completion: &str, warnings: &mut Vec<Warning>) -> Result<Side> {
+    fn plain_side(&self, prompt: &str, asked: &Tokens, completion: &str, warnings: &mut Vec<Warning>) -> Result<Side> {
         let mut full = self.plain(&format!("{prompt}{completion}"), warnings)?;
-        let prompt = self.plain(prompt, &mut Vec::new())?;
-        let found = self.boundary(&full, &prompt, warnings)?;
+        let found = self.boundary(&full, asked, warnings)?;
         let mut mask = vec![false; found.tokens];
         mask.resize(full.encoded.ids.len(), true);
         self.end(&mut full.encoded.ids, &mut mask);
@@ -349,22 +363,20 @@ impl<'a> Encoder<'a> {
     fn conversation_side(
         &self,
         prompt: &[Message],
+        asked: &Tokens,
         completion: &[Message],
         extras: &Extras,
         warnings: &mut Vec<Warning>,
     ) -> Result<Side> {
-        check_modality(prompt, "prompt")?;
         check_modality(completion, "completion")?;
         let (messages, prefill) = join(prompt, completion);
-        let (messages, asked) = (self.fold(&messages), self.fold(prompt));
+        let messages = self.fold(&messages);
         let (mut full, rendered) = self.render(&messages, extras, false, false)?;
-        let mut before = self.render(&asked, extras, !prefill, prefill)?.0;
         if self.drop_second_bos(&mut full) {
-            self.drop_second_bos(&mut before);
             warnings.push(Warning::DoubleBos);
         }
-        let found = self.boundary(&full, &before, warnings)?;
-        let first = asked.len() - usize::from(prefill);
+        let found = self.boundary(&full, asked, warnings)?;
+        let first = self.fold(prompt).len() - usize::from(prefill);
         let learned = turns::learned(&messages, first, self.options.train_turns);
         let mut mask = vec![false; found.tokens];
         let one_turn =

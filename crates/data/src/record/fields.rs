@@ -147,6 +147,11 @@ impl<'a> Fields<'a> {
         self.map
     }
 
+    /// What is left, and the notes.
+    pub(crate) fn into_parts(self) -> (Map<String, Value>, &'a mut Reading) {
+        (self.map, self.reading)
+    }
+
     /// Takes a field out; none if it is absent or null.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.map.shift_remove(name).filter(|value| !value.is_null())

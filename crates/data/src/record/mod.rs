@@ -22,6 +22,8 @@
 //!
 //! A new kind is one file with a type that implements [`RecordType`], and one line in the list below.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod claim;
 pub mod comparison;
 mod conversation;

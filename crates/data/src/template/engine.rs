@@ -7,7 +7,9 @@
 //! | `strftime_now(format)` | the clock, which a program can stop |
 //! | `{% generation %}` | spans that are learned |
 //! | `trim`, `strip()` and their like | what Python calls white space |
-//! | `is sequence` | true of strings and mappings as well |
+//! | `is sequence`, `is iterable` | true of strings and mappings as well, and not of none |
+//! | numbers, `string` | as Python shows them: `1e+20` |
+//! | `indent`, `join`, `replace`, `format` | the same, with an end to what they make |
 //! | `title`, `rsplit`, `partition`, `rpartition`, `removeprefix`, `removesuffix` | methods of strings |
 //!
 //! White space of blocks is trimmed and stripped as there (`trim_blocks`, `lstrip_blocks`).
@@ -17,8 +19,9 @@ use std::{fmt, io};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
+    formatting::{FormatStyle, format},
     syntax::SyntaxConfig,
-    value::{Kwargs, ValueKind, from_args},
+    value::{Kwargs, Rest, ValueKind, from_args},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,14 @@ pub(super) const NAME: &str = "chat_template";
 pub(super) const MARKS_VARIABLE: &str = "__accordant_marks";
 /// The filter that stands for a generation block.
 const GENERATION: &str = "__accordant_generation";
+/// The filter that everything passes that a template sets.
+const KEPT: &str = "__accordant_kept";
+/// How deep lists and mappings may lie in each other where a template sets them: JSON is at most 128 deep. Ours.
+const MAX_NESTING: usize = 200;
+/// How many elements what a template sets may have, those of its elements included. Ours.
+const MAX_ELEMENTS: usize = 5_000_000;
+/// The widest field and indentation. Ours.
+const MAX_WIDTH: usize = 9_999;
 /// The longest rendered text, in bytes. Ours: above any context.
 pub(super) const MAX_OUTPUT: usize = 64 << 20;
 /// How many steps a template may take: a template of 100 lines takes some hundreds for each message. Ours.
@@ -71,10 +82,27 @@ pub(super) fn compile(source: &str, clock: Clock) -> Result<Environment<'static>
     environment.add_filter("tojson", to_json);
     environment.add_filter("trim", trim_filter);
     environment.add_filter(GENERATION, mark_generation);
+    environment.add_filter(KEPT, kept);
+    environment.add_filter("format", |text: &str, args: Rest<Value>| -> Result<String, Error> {
+        check_widths(text)?;
+        format(FormatStyle::Printf, text, &args)
+    });
+    environment.add_filter("indent", indent);
+    environment.add_filter("replace", |text: String, from: &str, to: String, count: Option<usize>| {
+        replace(&text, from, &to, count)
+    });
+    environment.add_filter("join", join);
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
     });
-    environment.add_test("iterable", |value: &Value| value.kind() == ValueKind::String || value.try_iter().is_ok());
+    environment.add_test("iterable", |value: &Value| {
+        value.kind() == ValueKind::String || (!value.is_none() && value.try_iter().is_ok())
+    });
+    environment.add_filter("string", |value: &Value| shown(value));
+    environment.set_formatter(|out, _, value| match value.as_str() {
+        Some(text) => out.write_str(text).map_err(Error::from),
+        None => out.write_str(&shown(value)).map_err(Error::from),
+    });
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
     });
@@ -82,7 +110,9 @@ pub(super) fn compile(source: &str, clock: Clock) -> Result<Environment<'static>
         let now = clock.now()?;
         jiff::fmt::strtime::format(&format, &now).map_err(|error| invalid(error.to_string()))
     });
-    environment.add_template_owned(NAME, source::with_generation_as_filter(source, GENERATION))?;
+    // Jinja2 ends every line alike, whatever the file's lines end with.
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    environment.add_template_owned(NAME, source::rewrite(&source, GENERATION, KEPT))?;
     Ok(environment)
 }
 
@@ -118,9 +148,131 @@ pub(super) fn describe(error: &Error) -> String {
     }
 }
 
-/// Whether a template has generation blocks.
-pub(super) fn has_generation(source: &str) -> bool {
-    source::with_generation_as_filter(source, GENERATION) != source
+/// A value as Python's `str` shows it; numbers inside lists are left to the engine.
+fn shown(value: &Value) -> String {
+    let number = (value.kind() == ValueKind::Number).then(|| serde_json::to_value(value).ok()).flatten();
+    match number {
+        Some(serde_json::Value::Number(number)) if number.is_f64() => python_number(&number),
+        _ => value.to_string(),
+    }
+}
+
+/// Passes a value on, unless it is too large: a loop could go on to make it larger, and the stack has an end. A namespace
+/// cannot be set in a namespace, which could then lie in itself.
+fn kept(value: Value, in_namespace: Option<bool>) -> Result<Value, Error> {
+    let mut left = MAX_ELEMENTS;
+    check_size(&value, MAX_NESTING, &mut left, in_namespace.unwrap_or(false))?;
+    Ok(value)
+}
+
+fn check_size(value: &Value, depth: usize, left: &mut usize, in_namespace: bool) -> Result<(), Error> {
+    if in_namespace && value.as_object().is_some_and(|object| object.type_name().ends_with("Namespace")) {
+        return Err(invalid("a namespace cannot be set in a namespace"));
+    }
+    if let Some(text) = value.as_str() {
+        return if text.len() <= MAX_OUTPUT { Ok(()) } else { Err(invalid("a text that is set is too long")) };
+    }
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable | ValueKind::Plain) {
+        return Ok(());
+    }
+    if depth == 0 {
+        return Err(invalid("what is set lies too deep in itself"));
+    }
+    let Ok(elements) = value.try_iter() else { return Ok(()) };
+    for element in elements {
+        *left = left.checked_sub(1).ok_or_else(|| invalid("what is set has too many elements"))?;
+        if value.kind() == ValueKind::Map {
+            check_size(&value.get_item(&element)?, depth - 1, left, in_namespace)?;
+        } else {
+            check_size(&element, depth - 1, left, in_namespace)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses numbers in a format that a field's width could be.
+fn check_widths(text: &str) -> Result<(), Error> {
+    let mut digits = 0;
+    for c in text.chars() {
+        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits > 4 || (c == '*' && text.contains('%')) {
+            return Err(invalid(format!("a field is wider than {MAX_WIDTH}")));
+        }
+    }
+    Ok(())
+}
+
+/// Jinja2's `indent`: `width` spaces, or a text, before every line but the first and empty ones.
+fn indent(
+    text: &str,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    args: Kwargs,
+) -> Result<String, Error> {
+    let width = match width {
+        Some(width) => Some(width),
+        None => args.get::<Option<Value>>("width")?,
+    };
+    let first = first.or(args.get::<Option<bool>>("first")?).unwrap_or(false);
+    let blank = blank.or(args.get::<Option<bool>>("blank")?).unwrap_or(false);
+    args.assert_all_used()?;
+    let by = match width {
+        None => "    ".to_owned(),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_owned(),
+            None => {
+                let width = width.as_usize().filter(|width| *width <= MAX_WIDTH);
+                " ".repeat(width.ok_or_else(|| invalid(format!("`width`: 0 to {MAX_WIDTH}")))?)
+            }
+        },
+    };
+    let mut out = Vec::new();
+    for (number, line) in text.split('\n').enumerate() {
+        let indented = if number == 0 { first } else { blank || !line.is_empty() };
+        out.push(if indented { format!("{by}{line}") } else { line.to_owned() });
+    }
+    checked(out.join("\n"))
+}
+
+fn checked(text: String) -> Result<String, Error> {
+    if text.len() <= MAX_OUTPUT { Ok(text) } else { Err(invalid("a text is too long")) }
+}
+
+fn replace(text: &str, from: &str, to: &str, count: Option<usize>) -> Result<String, Error> {
+    let times = text.matches(from).count().min(count.unwrap_or(usize::MAX));
+    if times.saturating_mul(to.len()).saturating_add(text.len()) > 2 * MAX_OUTPUT {
+        return Err(invalid("a text is too long"));
+    }
+    Ok(text.replacen(from, to, times))
+}
+
+fn join(value: &Value, joiner: Option<String>, attribute: Option<String>, args: Kwargs) -> Result<String, Error> {
+    let joiner = joiner.or(args.get::<Option<String>>("d")?).unwrap_or_default();
+    let attribute = attribute.or(args.get::<Option<String>>("attribute")?);
+    args.assert_all_used()?;
+    join_items(value, &joiner, attribute.as_deref())
+}
+
+fn join_items(value: &Value, joiner: &str, attribute: Option<&str>) -> Result<String, Error> {
+    let mut out = String::new();
+    for (number, item) in value.try_iter()?.enumerate() {
+        let item = match attribute {
+            Some(path) => path.split('.').try_fold(item, |item, key| item.get_attr(key))?,
+            None => item,
+        };
+        if number > 0 {
+            out.push_str(joiner);
+        }
+        match item.as_str() {
+            Some(text) => out.push_str(text),
+            None => out.push_str(&item.to_string()),
+        }
+        if out.len() > MAX_OUTPUT {
+            return Err(invalid("a text is too long"));
+        }
+    }
+    Ok(out)
 }
 
 fn mark_generation(state: &State, value: &str) -> Result<String, Error> {
@@ -171,6 +323,18 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
         "strip" | "lstrip" | "rstrip" => {
             let (chars,): (Option<&str>,) = from_args(args)?;
             Value::from(strip(text, chars, name != "rstrip", name != "lstrip"))
+        }
+        "format" => {
+            check_widths(text)?;
+            return minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args);
+        }
+        "replace" => {
+            let (from, to, count): (&str, &str, Option<i64>) = from_args(args)?;
+            Value::from(replace(text, from, to, count.and_then(|count| usize::try_from(count).ok()))?)
+        }
+        "join" => {
+            let (items,): (&Value,) = from_args(args)?;
+            Value::from(join_items(items, text, None)?)
         }
         "title" => {
             let () = from_args(args)?;

@@ -20,7 +20,7 @@ pub mod engine;
 pub mod marks;
 pub mod source;
 
-use std::ops::Range;
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use minijinja::Environment;
 use serde::Serialize;
@@ -44,10 +44,10 @@ pub use source::TemplateSource;
 /// # Example
 /// ```
 /// use accordant_data::{Message, Role, template::{ChatTemplate, Conversation}};
-/// let source = "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}\n{% endfor %}";
+/// let source = "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}";
 /// let template = ChatTemplate::new(source, "inline")?;
 /// let rendered = template.render(&Conversation::of(&[Message::new(Role::User, "hi")]))?;
-/// assert_eq!(rendered.text, "<user>hi\n");
+/// assert_eq!(rendered.text, "<user>hi");
 /// assert_eq!(&rendered.text[rendered.generation[0].clone()], "hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -136,7 +136,7 @@ impl ChatTemplate {
 
     /// Whether it has `{% generation %}` blocks.
     pub fn has_generation(&self) -> bool {
-        engine::has_generation(&self.source)
+        source::has_generation(&self.source)
     }
 
     /// Whether what it renders depends on when: it asks for the time, and the clock runs.
@@ -172,10 +172,10 @@ impl ChatTemplate {
     }
 
     fn render_marked(&self, conversation: &Conversation, marks: &Marks) -> Result<Rendered, Reason> {
-        let mut conversation = conversation.clone();
+        let mut conversation = Cow::Borrowed(conversation);
         let continued = conversation.continue_final_message;
         if continued {
-            append_to_final(&mut conversation.messages, marks.end_of_message)?;
+            append_to_final(&mut conversation.to_mut().messages, marks.end_of_message)?;
         }
         let mut text = self.run(&conversation, marks)?;
         if continued {
@@ -190,18 +190,20 @@ impl ChatTemplate {
 
     fn run(&self, conversation: &Conversation, marks: &Marks) -> Result<String, Reason> {
         let fail = |error: &minijinja::Error| Reason::new(Code::Template, engine::describe(error));
-        let mut context = Map::new();
-        context.extend(conversation.tokens.clone());
-        context.extend(conversation.kwargs.clone());
-        context.insert("messages".into(), Value::Array(conversation.messages.clone()));
-        let tools = conversation.tools.clone().filter(|tools| tools.as_array().is_none_or(|tools| !tools.is_empty()));
-        context.insert("tools".into(), tools.unwrap_or_default());
-        context.insert("documents".into(), conversation.documents.clone().unwrap_or_default());
-        context.insert("add_generation_prompt".into(), conversation.add_generation_prompt.into());
-        context.insert(engine::MARKS_VARIABLE.into(), marks.as_variable().into());
+        let variable = |value: &Value| minijinja::Value::from(minijinja::value::Serde(value));
+        let given = conversation.tokens.iter().chain(&conversation.kwargs);
+        let mut context: BTreeMap<&str, minijinja::Value> =
+            given.map(|(key, value)| (&key[..], variable(value))).collect();
+        let tools = conversation.tools.as_ref();
+        let tools = tools.filter(|tools| tools.as_array().is_none_or(|tools| !tools.is_empty()));
+        let named = [("tools", tools), ("documents", conversation.documents.as_ref())];
+        context.extend(named.map(|(key, value)| (key, variable(value.unwrap_or(&Value::Null)))));
+        context.insert("messages", minijinja::Value::from(minijinja::value::Serde(&conversation.messages)));
+        context.insert("add_generation_prompt", conversation.add_generation_prompt.into());
+        context.insert(engine::MARKS_VARIABLE, marks.as_variable().into());
         let template = self.environment.get_template(engine::NAME).map_err(|error| fail(&error))?;
         let mut output = Output::default();
-        match template.render_captured_to(minijinja::Value::from(minijinja::value::Serde(&context)), &mut output) {
+        match template.render_captured_to(minijinja::Value::from(context), &mut output) {
             Ok(_) => output.into_text().ok_or_else(|| Reason::new(Code::Template, "the output is no text")),
             Err(_) if output.is_full() => {
                 let message = format!("the output is longer than {} bytes", engine::MAX_OUTPUT);

@@ -54,9 +54,11 @@ impl From<&str> for TemplateSource {
     }
 }
 
-/// The source with each `{% generation %}` block as a block of a filter, which keeps white space, scopes and loops as
-/// they are. Comments, `raw` blocks and texts in quotes stay as they are.
-pub(super) fn with_generation_as_filter(source: &str, filter: &str) -> String {
+/// The source as the engine takes it. Comments, `raw` blocks and texts in quotes stay as they are.
+///
+/// - Each `{% generation %}` block is a block of the filter `generation`, which keeps white space, scopes and loops.
+/// - What `{% set %}` sets passes the filter `kept`: only what is set in a loop can grow without end.
+pub(super) fn rewrite(source: &str, generation: &str, kept: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(at) = rest.find('{') {
@@ -71,12 +73,22 @@ pub(super) fn with_generation_as_filter(source: &str, filter: &str) -> String {
             match tag_word(tag.get(..len).unwrap_or(tag)) {
                 Some("raw") => len + raw_len(tag.get(len..).unwrap_or_default()),
                 Some("generation") => {
-                    out.push_str(&tag.get(..len).unwrap_or(tag).replacen("generation", &format!("filter {filter}"), 1));
+                    out.push_str(&tag.get(..len).unwrap_or(tag).replacen(
+                        "generation",
+                        &format!("filter {generation}"),
+                        1,
+                    ));
                     rest = tag.get(len..).unwrap_or_default();
                     continue;
                 }
                 Some("endgeneration") => {
                     out.push_str(&tag.get(..len).unwrap_or(tag).replacen("endgeneration", "endfilter", 1));
+                    rest = tag.get(len..).unwrap_or_default();
+                    continue;
+                }
+                Some("set") => {
+                    let whole = tag.get(..len).unwrap_or(tag);
+                    out.push_str(&filtered_set(whole, kept).unwrap_or_else(|| whole.to_owned()));
                     rest = tag.get(len..).unwrap_or_default();
                     continue;
                 }
@@ -90,6 +102,24 @@ pub(super) fn with_generation_as_filter(source: &str, filter: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Whether a template has generation blocks.
+pub(super) fn has_generation(source: &str) -> bool {
+    rewrite(source, "", "").contains("{%") && rewrite(source, "a", "") != rewrite(source, "b", "")
+}
+
+/// `{% set a = b %}` as `{% set a = (b)|kept %}`; none for a block.
+fn filtered_set(tag: &str, kept: &str) -> Option<String> {
+    let equals = tag_len(tag, "=");
+    let body = tag.get(equals..)?.strip_suffix("%}")?;
+    let (body, control) = match body.strip_suffix(['-', '+']) {
+        Some(shorter) => (shorter, body.get(shorter.len()..)?),
+        None => (body, ""),
+    };
+    let target = tag.get(..equals)?;
+    let in_namespace = if target.contains('.') { "(true)" } else { "" };
+    Some(format!("{target}({body})|{kept}{in_namespace} {control}%}}"))
 }
 
 /// The length of a tag up to its end, which does not count inside quotes.
@@ -150,14 +180,14 @@ mod tests {
     }
     #[test]
     fn only_real_generation_tags_are_rewritten() {
-        let rewrite = |source: &str| with_generation_as_filter(source, "g");
+        let rewrite = |source: &str| rewrite(source, "g", "k");
         assert_eq!(rewrite("{%- generation -%}a{%+ endgeneration +%}"), "{%- filter g -%}a{%+ endfilter +%}");
         for same in [
             "{# {% generation %} #}",
             "{{ '{% generation %}' }}",
             "{{ \"\\\"{% generation %}\" }}",
             "{% raw %}{% generation %}{%- endraw -%}",
-            "{% set generation = 1 %}{% generations %}",
+            "{% set generation %}{% generations %}",
             "{ % generation % } {",
             "{% if '%}' %}",
             "{% raw %}{% generation %}",
@@ -169,5 +199,16 @@ mod tests {
         }
         assert_eq!(rewrite("{% raw %}{% endraw %}{%generation%}x"), "{% raw %}{% endraw %}{%filter g%}x");
         assert_eq!(rewrite("{{ '}}' }}{% generation %}"), "{{ '}}' }}{% filter g %}");
+        assert!(has_generation("{%- generation %}{% endgeneration %}") && !has_generation("{% set generation = 1 %}"));
+    }
+
+    #[test]
+    fn what_is_set_passes_a_filter() {
+        let rewrite = |source: &str| rewrite(source, "g", "k");
+        assert_eq!(rewrite("{%- set a.b = c == '%}=' -%}x"), "{%- set a.b =( c == '%}=' )|k(true) -%}x");
+        assert_eq!(rewrite("{% set a, b = 1, 2 %}"), "{% set a, b =( 1, 2 )|k %}");
+        for same in ["{% set a %}b{% endset %}", "{# {% set a = b %} #}", "{% setting = 1 %}", "{% set a = b"] {
+            assert_eq!(rewrite(same), same);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What templates render, and what they must not do.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -96,12 +97,21 @@ fn the_jinja_that_templates_use_is_there() {
             "TrueTrueTrueTrueFalse",
         ),
         ("{{ none }}{{ true }}{{ nope }}{{ [1, 'a', none] }}", "NoneTrue[1, 'a', None]"),
-        ("{{ 'a\nb' | indent(2) }}", "a\n  b"),
+        ("{{ 'a\nb\n\n' | indent(2) }}", "a\n  b\n\n"),
+        ("{{ 'a\n\nb' | indent(width='>', first=true, blank=true) }}{{ 'a\nb' | indent }}", ">a\n>\n>ba\n    b"),
+        (
+            "{{ '%s-%03d' | format('a', 7) }}{{ ','.join(['a', 1]) }}{{ 'aaa' | replace('a', 'b', 2) }}{{ 'aaa'.replace('a', 'b', 1) }}",
+            "a-007a,1bbabaa",
+        ),
+        ("{{ m | join(',', attribute='k') }}{{ l | join(d='+') }}", "1,23+1+2"),
         ("a\n  {% if true %}\nb\n  {% endif %}\nc\n", "a\nb\nc"),
         (
             "{% set q %}x{{ 1 }}{% endset %}{{ q | upper }}{{ 'X' | lower }}{{ s | replace('b', '') }}{{ s | last }}",
             "X1xacc",
         ),
+        ("{{ none is iterable }}{{ nope is iterable }}{{ 1 is iterable }}", "FalseTrueFalse"),
+        ("{{ 1e20 }} {{ 0.00001 }} {{ 1.0 }} {{ 1e20 | string }} {{ 7 }}", "1e+20 1e-05 1.0 1e+20 7"),
+        ("a\r\n{% if true %}\r\nb\rc\r\n{% endif %}", "a\nb\nc\n"),
         ("{{ m[0].zip.zap is defined }}", ""),
     ];
     for (source, expected) in cases {
@@ -244,6 +254,22 @@ fn hostile_templates_end_and_say_why() {
         ("{% for a in range(99999) %}{{ 'x' * 100000 }}{% endfor %}", "the output is longer than"),
         ("{{ range(10000000) }}", "too many elements"),
         ("{{ 'x' * 1000000000000 }}", "too large"),
+        ("{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}", "too deep"),
+        (
+            "{% set ns = namespace(x={}) %}{% for i in range(99999) %}{% set ns.x = {'a': ns.x} %}{% endfor %}",
+            "too deep",
+        ),
+        ("{% set ns = namespace(x=0) %}{% set ns.x = ns %}{{ ns }}", "in a namespace"),
+        ("{% set ns = namespace(x=0) %}{% set l = [{'a': ns}] %}{% set ns.x = l %}{{ ns }}", "in a namespace"),
+        ("{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "too long"),
+        ("{{ '%99999d' | format(1) }}", "wider"),
+        ("{{ '%*d' | format(99999, 1) }}", "wider"),
+        ("{{ '{:>99999}'.format(1) }}", "wider"),
+        ("{{ 'a\nb' | indent(10000) }}", "`width`"),
+        ("{{ ('a' * 60000000) | replace('a', 'bbb') }}", "too long"),
+        ("{{ ('a' * 60000000).replace('a', 'bbb') }}", "too long"),
+        ("{{ range(99) | join('a' * 60000000) }}", "too long"),
+        ("{{ ('a' * 60000000).join(range(99)) }}", "too long"),
         ("{% include 'other' %}", "other"),
         ("{% extends 'other' %}", "other"),
     ];
@@ -263,4 +289,70 @@ fn the_hash_is_of_the_source() {
     assert!(template("").hash().starts_with("e3b0c44298fc1c14"));
     assert!(template("a").hash().starts_with("ca978112ca1bbdca"));
     assert_eq!((template("a").source(), template("a").origin().to_string()), ("a", "the template `test`".into()));
+}
+
+/// Pieces that a template is made of, whole and broken.
+const PIECES: [&str; 34] = [
+    "{%",
+    "%}",
+    "{{",
+    "}}",
+    "{#",
+    "#}",
+    "-",
+    "+",
+    "{% for m in messages %}",
+    "{% endfor %}",
+    "{% if x %}",
+    "{% else %}",
+    "{% endif %}",
+    "{% generation %}",
+    "{% endgeneration %}",
+    "{% set ns = namespace(a=1) %}",
+    "{% set ns.a = [ns.a] %}",
+    "{% set x = m.content %}",
+    "{% macro f(a) %}",
+    "{% endmacro %}",
+    "{{ f(m) }}",
+    "{{ m.content | trim }}",
+    "{{ messages | tojson }}",
+    "{{ loop.index }}",
+    "{{ m['content'][1:-1] }}",
+    "{% raw %}",
+    "{% endraw %}",
+    "'",
+    "\"",
+    "\\",
+    "\u{F0000}",
+    "é\n",
+    "{% break %}",
+    "{{ raise_exception('x') }}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(512)))]
+
+    #[test]
+    fn any_template_renders_or_says_why(
+        pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..14),
+        tail in any::<String>(),
+        content in any::<String>(),
+    ) {
+        let source = format!("{}{tail}", pieces.concat());
+        if let Ok(template) = ChatTemplate::new(source, "any") {
+            let conversation = Conversation::of(&[Message::new(Role::User, content), Message::new(Role::Assistant, "<s>")]);
+            let special = SpecialText::new(["<s>"]);
+            for continue_final_message in [false, true] {
+                let conversation = Conversation { continue_final_message, ..conversation.clone() };
+                match template.render_with(&conversation, &special) {
+                    Ok(rendered) => {
+                        let inside = |place: usize| rendered.text.is_char_boundary(place);
+                        prop_assert!(rendered.generation.iter().all(|span| inside(span.start) && inside(span.end)));
+                        prop_assert!(rendered.literals.iter().all(|place| inside(*place)));
+                    }
+                    Err(reason) => prop_assert_eq!(reason.code, Code::Template),
+                }
+            }
+        }
+    }
 }

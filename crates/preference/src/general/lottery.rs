@@ -80,14 +80,22 @@ pub fn maximal_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
         let mut chances = vec![0.0; n];
         playing.iter().zip(part).for_each(|(&item, chance)| chances[item] = chance);
         let gains = game.gains(&chances)?;
-        let mut answers: Vec<usize> = (0..n).filter(|item| gains[*item] > 1e-12 && !playing.contains(item)).collect();
+        let answers = best_answers(&gains, &playing);
         if answers.is_empty() {
             let exploitability = exploitability(matrix, &chances)?;
             return Ok(MaximalLottery { unique: is_unique(&game, &chances, &gains), chances, exploitability });
         }
-        answers.sort_by(|&a, &b| gains[b].total_cmp(&gains[a]));
-        playing.extend(answers.into_iter().take(MORE));
+        playing.extend(answers);
     }
+}
+
+/// The items that gain most of those that gain anything and do not play yet.
+fn best_answers(gains: &[f64], playing: &[usize]) -> Vec<usize> {
+    let others = (0..gains.len()).filter(|item| !playing.contains(item));
+    let mut answers: Vec<usize> = others.filter(|item| gains[*item] > 1e-12).collect();
+    answers.sort_by(|&a, &b| gains[b].total_cmp(&gains[a]));
+    answers.truncate(MORE);
+    answers
 }
 
 /// The same game in units of the largest margin, so that tolerances mean the same for all; none when all items are even.
@@ -295,6 +303,13 @@ mod tests {
         let chances = [cloned.chances[0], cloned.chances[1] + cloned.chances[3], cloned.chances[2]];
         close(&chances, &[1.0 / 6.0, 1.0 / 2.0, 1.0 / 3.0], 1e-12);
         assert!(!cloned.unique);
+    }
+
+    #[test]
+    fn whoever_gains_most_and_does_not_play_joins() {
+        assert_eq!(best_answers(&[0.1, 0.3, 1e-12, 2e-12, -0.2, 0.2, 0.25], &[5, 4]), [1, 6, 0, 3]);
+        let gains: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(best_answers(&gains, &[99]), (67..99).rev().collect::<Vec<_>>());
     }
 
     #[test]

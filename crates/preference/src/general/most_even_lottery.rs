@@ -20,6 +20,8 @@ use crate::{
 
 /// A gain of more than this share of the largest margin is one.
 const NOTHING: f64 = 1e-11;
+/// Each round adds or drops a condition; far fewer than two for each item are usual.
+const ROUNDS: usize = 10_000;
 
 /// The maximal lottery of the largest entropy, which is the only one of its entropy.
 ///
@@ -48,20 +50,15 @@ const NOTHING: f64 = 1e-11;
 pub fn most_even_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
     let found = maximal_lottery(matrix)?;
     let (false, Some(game)) = (found.unique, in_largest_margins(matrix)) else { return Ok(found) };
-    let n = game.num_items();
     let played = playable(&game)?;
     let mut problem = Entropy { game: &game, basis: row_space(&game, &played), binding: Vec::new(), played: &played };
-    // Each round adds or drops a condition; far fewer than two for each item are usual.
-    for _ in 0..=4 * n {
+    for _ in 0..ROUNDS {
         let (chances, multipliers) = problem.solve()?;
-        let dropped = (0..problem.binding.len()).min_by(|&a, &b| multipliers[a].total_cmp(&multipliers[b]));
-        if let Some(place) = dropped.filter(|&place| multipliers[place] < -NOTHING) {
+        if let Some(place) = most_negative(&multipliers) {
             problem.binding.remove(place);
             continue;
         }
-        let gains = game.gains(&chances)?;
-        let others = (0..n).filter(|item| !played.contains(item) && !problem.binding.contains(item));
-        match others.max_by(|&a, &b| gains[a].total_cmp(&gains[b])).filter(|&item| gains[item] > NOTHING) {
+        match most_gaining(&game.gains(&chances)?, &played, &problem.binding) {
             Some(item) => problem.binding.push(item),
             None => {
                 return Ok(MaximalLottery {
@@ -73,6 +70,18 @@ pub fn most_even_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
         }
     }
     Err(Error::Combination { what: "the most even lottery", reason: "its conditions do not settle" })
+}
+
+/// The place of the multiplier that is furthest below 0, if one is.
+fn most_negative(multipliers: &[f64]) -> Option<usize> {
+    let least = (0..multipliers.len()).min_by(|&a, &b| multipliers[a].total_cmp(&multipliers[b]));
+    least.filter(|&place| multipliers[place] < -NOTHING)
+}
+
+/// The item that gains most of those that are not played and not bound, if one gains anything.
+fn most_gaining(gains: &[f64], played: &[usize], binding: &[usize]) -> Option<usize> {
+    let others = (0..gains.len()).filter(|item| !played.contains(item)).filter(|item| !binding.contains(item));
+    others.max_by(|&a, &b| gains[a].total_cmp(&gains[b])).filter(|&item| gains[item] > NOTHING)
 }
 
 /// The items that some maximal lottery plays.
@@ -240,6 +249,17 @@ mod tests {
             }
         }
         assert!(several > 10, "{several}");
+    }
+
+    #[test]
+    fn conditions_are_dropped_and_added_one_by_one() {
+        assert_eq!(most_negative(&[0.5, -2e-11, -3.0, -1.0]), Some(2));
+        assert_eq!((most_negative(&[1e-12, -1e-11]), most_negative(&[0.0]), most_negative(&[])), (None, None, None));
+        let gains = [0.3, 0.5, 1e-11, 0.4, -1.0];
+        assert_eq!(most_gaining(&gains, &[1], &[]), Some(3));
+        assert_eq!(most_gaining(&gains, &[1], &[3]), Some(0));
+        assert_eq!(most_gaining(&gains, &[1, 0], &[3]), None);
+        assert_eq!(most_gaining(&[2e-11], &[], &[]), Some(0));
     }
 
     #[test]

@@ -64,10 +64,13 @@ fn outside_option(nesting: f64, offered: bool) -> impl Fn(&Lists) -> ListLosses 
     }
 }
 
+/// A name, how many labels are drawn, what is claimed, and of what.
+type Row = (String, usize, &'static [Claim], Box<dyn ListwiseLoss>);
+
 #[test]
 fn every_loss_of_lists_obeys_the_laws() {
     let split = TiedGroups::Split { seed: 0 };
-    let mut rows: Vec<(String, usize, &[Claim], Box<dyn ListwiseLoss>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for stages in [Stages::Sum, Stages::Mean, Stages::Positional] {
         rows.push((
             format!("plackett_luce {stages:?}"),
@@ -141,7 +144,7 @@ fn lists_of_two_candidates_are_bradley_terry() {
     same("best_choice", 1.0, &won, &evaluate(&BestChoice));
     // A difference of labels is a chance.
     let list_net = ListNetConfig::new().with_temperature(0.6).init().unwrap();
-    same("list_net", 1.0, &|lead| logistic(lead / 0.6), &evaluate(&list_net));
+    same("list_net", 1.0, &|lead| logistic(lead * 0.6f64.recip()), &evaluate(&list_net));
     same("outside_option, not offered", 1.0, &won, &outside_option(1.0, false));
     same("outside_option, nested and not offered", 0.4, &won, &outside_option(0.4, false));
 }

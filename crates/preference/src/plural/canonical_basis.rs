@@ -371,4 +371,12 @@ mod tests {
         }
         starts(CanonicalBasisConfig::new().fit(&[vec![1.7e308], vec![1.7e308], vec![-1.7e308]]), "`rates`");
     }
+
+    #[test]
+    fn what_is_left_of_a_column_counts_beyond_rounding_of_the_table() {
+        // The second column is the first and a little; squares of 200 in all, a floor of 2e-10.
+        let selected = |little: f64| select(&DMatrix::from_row_slice(2, 2, &[10.0, 10.0, 0.0, little]), 1e3, 5).0;
+        assert_eq!(selected(1e-5), [0], "1e-10 is rounding");
+        assert_eq!(selected(1e-4).len(), 2, "and 1e-8 is not");
+    }
 }

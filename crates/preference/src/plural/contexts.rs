@@ -73,7 +73,7 @@ pub fn reversal_accuracy(agreeing: &[f64], opposing: &[f64]) -> Result<f64> {
         check_record(!agreeing.is_nan(), row, "agreeing", "a number", agreeing)?;
         check_record(!opposing.is_nan(), row, "opposing", "a number", opposing)?;
         // The sign of 0.0 is 1 in Rust.
-        let right = |lead: f64| if lead == 0.0 { 0.5 } else { 0.5 + 0.5 * lead.signum() };
+        let right = |lead: f64| if lead == 0.0 { 0.5 } else { f64::midpoint(1.0, lead.signum()) };
         total += right(agreeing) * right(-opposing);
     }
     Ok(total / agreeing.len() as f64)

@@ -261,12 +261,24 @@ mod tests {
     fn bootstraps_check_their_settings_and_replicates() {
         let run = |users, resamples, level| bootstrap_users(users, resamples, level, 0, |counts| counts[0]);
         assert!(run(3, 2000, 1.0).unwrap_err().to_string().starts_with("`level`"));
+        assert!(run(3, 2000, 0.0).unwrap_err().to_string().starts_with("`level`"));
         assert!(run(3, 2000, f64::NAN).unwrap_err().to_string().starts_with("`level`"));
         assert!(run(3, 1, 0.9).unwrap_err().to_string().starts_with("`resamples`"));
         assert!(matches!(run(0, 2000, 0.9), Err(Error::Empty { name: "users", .. })));
         // One user with pairs of three: a replicate in (2/3)³ has none.
         let sparse = [hits(1.0, 1.0), hits(0.0, 0.0), hits(0.0, 0.0)];
         assert!(matches!(accuracy(&sparse, 0), Err(Error::Empty { name: "replicates", .. })));
+        // One of twenty replicates without a value is a twentieth, and two are more.
+        let without = |missing: usize| {
+            let calls = std::sync::atomic::AtomicUsize::new(0);
+            let estimate = |_: &[f64]| match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < missing {
+                true => f64::NAN,
+                false => 1.0,
+            };
+            bootstrap_users(3, 20, 0.9, 0, estimate)
+        };
+        assert_eq!(without(1).unwrap(), Interval { value: 1.0, lower: 1.0, upper: 1.0 });
+        assert!(matches!(without(2), Err(Error::Empty { name: "replicates", .. })));
         // Percentiles of a user's own count among 1: always 1.
         let one = bootstrap_users(1, 100, 0.9, 0, |counts| 2.0 * counts[0]).unwrap();
         assert_eq!((one.value, one.lower, one.upper), (2.0, 2.0, 2.0));

@@ -353,3 +353,13 @@ fn users_are_those_of_the_fit() {
     }
     starts(drm.user(3), "`user`");
 }
+
+#[test]
+fn deviations_are_next_to_the_size_of_scores() {
+    let mut judged = Comparisons::new(2);
+    judged.push(0, 1, Outcome::First).unwrap();
+    // Of two scores the deviation is their distance by √2; a ten billionth of 1000 is 1e-7.
+    let deviation = |apart: f64| unit(&[1000.0, 1000.0 + apart], &judged).1;
+    assert_eq!(deviation(1e-7), 1.0);
+    assert!((deviation(2e-7) / (2e-7 / 2f64.sqrt()) - 1.0).abs() < 1e-3);
+}

@@ -283,3 +283,12 @@ fn users_whom_nobody_explains_go_to_empty_components_until_that_is_in_vain() {
     let prior = config.with_dirichlet(1.1);
     assert!(!prior.reseed(&known, &evidence, &mut first().0, &mut first().1, &mut 0).unwrap());
 }
+
+#[test]
+fn a_component_that_nobody_starts_with_leaves_the_value_finite() {
+    let rows = |own: [f64; 3], users: usize| vec![own.to_vec(); users];
+    let first = [rows([0.9, 0.1, 0.0], 3), rows([0.1, 0.9, 0.0], 3)].concat();
+    let em = EmConfig::new(3).with_max_iterations(2).fit_from(&coins(), first).unwrap();
+    assert_eq!((em.report.reseeds, em.report.trace.len()), (1, 2));
+    assert!(em.report.trace.iter().all(|value| value.is_finite()), "{:?}", em.report);
+}

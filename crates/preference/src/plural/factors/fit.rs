@@ -335,4 +335,24 @@ mod tests {
         }
         assert!(falls > 0 && falls < 20, "sometimes the first is the best, and sometimes it is not: {falls}");
     }
+
+    #[test]
+    fn nobody_is_the_mean_of_those_of_whom_something_is_known() {
+        let items = Items::table(4);
+        // User 0 judged nothing, and has numbers all the same.
+        let own = [[9.0, 9.0], [1.0, -2.0], [3.0, 0.0], [5.0, 8.0]].map(|own| own.to_vec());
+        let center = |users, common| {
+            let design = Design { common, private: None, ..design(Form::Dot { scale: 1.0 }, users) };
+            Layout::new(design, &items).center(&own, &pairs(4))
+        };
+        assert_eq!(center(Users::Free, Some(0.3)), [0.0, 0.0], "no deviation from a common score");
+        let near = |got: Vec<f64>, expected: [f64; 2]| {
+            assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12), "{got:?}");
+        };
+        near(center(Users::Free, None), [3.0, 2.0]);
+        // Weights by odds of e³, e³ and e⁻³ : 1.
+        let first = [3.0, 3.0, -3.0].map(accordant_ops::host::logistic).iter().sum::<f64>() / 3.0;
+        near(center(Users::Simplex, None), [first.ln(), (1.0 - first).ln()]);
+        near(center(Users::Prototypes(2), Some(0.3)), [first.ln(), (1.0 - first).ln()]);
+    }
 }
