@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Message,
-    record::{Comparison, Pair, RecordType},
+    Code, Message,
+    record::{Comparison, Envelope, Pair, Ranked, Rated, RecordType},
     report::Reason,
     text::Text,
 };
@@ -112,10 +112,13 @@ pub trait Candidates: HasId + HasPrompt + HasTexts {
 }
 
 /// A prompt with several responses that are rated by attribute.
-pub trait Rated: Candidates {
+pub trait HasRatings: Candidates {
     /// The ratings of each response by attribute, those that were given. Larger is better: what was rated the other way
     /// round is negated.
     fn ratings(&self) -> Vec<BTreeMap<String, f64>>;
+
+    /// The number of each response by what the record itself says counts, where it has one.
+    fn overall(&self) -> Vec<Option<f64>>;
 }
 
 /// Notes in `meta.relabelled` that an operator changed the label: `from` and `to` are the probabilities, before and
@@ -297,12 +300,111 @@ impl Preference for Pair {
     }
 }
 
+impl HasPrompt for Ranked {
+    fn prompt(&self) -> &Text {
+        &self.prompt
+    }
+}
+
+impl HasTexts for Ranked {
+    fn responses(&self) -> Vec<&Text> {
+        self.completions.iter().collect()
+    }
+}
+
+impl Candidates for Ranked {
+    fn ranks(&self) -> Option<Vec<u32>> {
+        // Of a list whose order ends after the first ones, scores say more than is known.
+        let ranked = !self.ranks.is_empty() || self.top_k.is_some();
+        let rank = |level| u32::try_from(level).unwrap_or(u32::MAX).saturating_add(1);
+        ranked.then(|| self.levels().into_iter().map(rank).collect())
+    }
+
+    fn scores(&self) -> Option<Vec<f64>> {
+        (!self.scores.is_empty()).then(|| self.scores.clone())
+    }
+
+    fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason> {
+        let pair = pair_of(&self.prompt, &self.completions, &self.sources, &self.envelope, chosen, rejected)?;
+        let score = |place: usize| self.scores.get(place).copied();
+        let (score_chosen, score_rejected) = (score(chosen), score(rejected));
+        Ok(Pair { score_chosen, score_rejected, criteria: self.criteria.clone(), ..pair })
+    }
+}
+
+impl HasPrompt for Rated {
+    fn prompt(&self) -> &Text {
+        &self.prompt
+    }
+}
+
+impl HasTexts for Rated {
+    fn responses(&self) -> Vec<&Text> {
+        self.completions.iter().collect()
+    }
+}
+
+impl Candidates for Rated {
+    fn ranks(&self) -> Option<Vec<u32>> {
+        None
+    }
+
+    fn scores(&self) -> Option<Vec<f64>> {
+        self.overall().into_iter().collect()
+    }
+
+    fn pair(&self, chosen: usize, rejected: usize) -> Result<Pair, Reason> {
+        let pair = pair_of(&self.prompt, &self.completions, &self.sources, &self.envelope, chosen, rejected)?;
+        Ok(Pair { score_chosen: self.score(chosen), score_rejected: self.score(rejected), ..pair })
+    }
+}
+
+impl HasRatings for Rated {
+    fn ratings(&self) -> Vec<BTreeMap<String, f64>> {
+        let of = |(place, ratings): (usize, &BTreeMap<String, Option<f64>>)| {
+            let known = ratings.keys().filter_map(|name| Some((name.clone(), self.goodness(place, name)?)));
+            known.collect()
+        };
+        self.ratings.iter().enumerate().map(of).collect()
+    }
+
+    fn overall(&self) -> Vec<Option<f64>> {
+        (0..self.completions.len()).map(|place| self.score(place)).collect()
+    }
+}
+
+/// The pair of two completions, with the list's envelope and an id that tells which two.
+fn pair_of(
+    prompt: &Text,
+    completions: &[Text],
+    sources: &[String],
+    envelope: &Envelope,
+    chosen: usize,
+    rejected: usize,
+) -> Result<Pair, Reason> {
+    let text = |place: usize| {
+        let missing = || Reason::new(Code::LenMismatch, format!("there is no completion {place}"));
+        completions.get(place).cloned().ok_or_else(missing)
+    };
+    let pair = Pair::new(prompt.clone(), text(chosen)?, text(rejected)?)?;
+    let id = if envelope.id.is_empty() { String::new() } else { format!("{}:{chosen}-{rejected}", envelope.id) };
+    Ok(Pair {
+        chosen_source: sources.get(chosen).cloned(),
+        rejected_source: sources.get(rejected).cloned(),
+        envelope: Envelope { id, ..envelope.clone() },
+        ..pair
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         curation::testing::{pair, scored},
-        record::comparison::Strength,
+        record::{
+            comparison::Strength,
+            rated::{Direction, Scale},
+        },
         text::Role,
     };
 
@@ -349,5 +451,37 @@ mod tests {
         let keys: std::collections::BTreeSet<_> =
             records.iter().map(|pair| record_key(pair.as_ref().unwrap())).collect();
         assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    fn ranked_and_rated_records_give_pairs_with_their_sources_scores_and_ids() {
+        let texts = || ["x", "y", "z"].map(Text::from).to_vec();
+        let mut ranked = Ranked::scored("q", texts(), vec![1.0, 3.0, 2.0]).unwrap();
+        (ranked.envelope.id, ranked.sources) = ("r".into(), ["a", "b", "c"].map(str::to_owned).to_vec());
+        assert_eq!((ranked.ranks(), ranked.prompt().as_plain(), ranked.responses().len()), (None, Some("q"), 3));
+        let made = ranked.pair(1, 0).unwrap();
+        assert_eq!((made.id(), made.scores(), made.chosen_source.as_deref()), ("r:1-0", Some((3.0, 1.0)), Some("b")));
+        assert_eq!((made.chosen.as_plain(), made.rejected_source.as_deref()), (Some("y"), Some("a")));
+        assert_eq!(ranked.pair(1, 3).unwrap_err().code, Code::LenMismatch);
+        // Only the best of them is known to be so.
+        let top = Ranked { top_k: Some(1), partial: true, ..ranked };
+        assert_eq!(top.ranks(), Some(vec![2, 1, 2]));
+        let ordered = Ranked::new("q", texts(), vec![1, 4, 4]).unwrap();
+        assert_eq!((ordered.ranks(), Candidates::scores(&ordered)), (Some(vec![1, 2, 2]), None));
+        assert_eq!(ordered.pair(0, 1).unwrap().id(), "");
+
+        let rating = |help, long| [("help".to_owned(), help), ("long".to_owned(), long)].into();
+        let ratings = vec![rating(Some(4.0), Some(2.0)), rating(None, Some(1.0)), rating(Some(1.0), Some(5.0))];
+        let mut rated = Rated::new("q", texts(), ratings).unwrap();
+        let lower = Scale { min: 0.0, max: 5.0, direction: Direction::Lower };
+        rated.scale.insert("long".into(), lower);
+        rated.overall = Some("long".into());
+        assert_eq!(rated.ratings()[0], [("help".to_owned(), 4.0), ("long".to_owned(), -2.0)].into());
+        assert_eq!(rated.ratings()[1], [("long".to_owned(), -1.0)].into());
+        assert_eq!(Candidates::scores(&rated), Some(vec![-2.0, -1.0, -5.0]));
+        assert_eq!(Candidates::pair(&rated, 1, 2).unwrap().scores(), Some((-1.0, -5.0)));
+        rated.overall = Some("help".into());
+        assert_eq!((rated.overall(), Candidates::scores(&rated)), (vec![Some(4.0), None, Some(1.0)], None));
+        assert_eq!((rated.prompt().as_plain(), rated.responses().len(), rated.ranks()), (Some("q"), 3, None));
     }
 }

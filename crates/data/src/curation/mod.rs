@@ -89,7 +89,7 @@ pub mod swap_consistency;
 mod testing;
 pub mod tree_pairs;
 
-pub use access::{Candidates, HasId, HasMeta, HasPrompt, HasSplit, HasTexts, HasWeight, Preference, Rated};
+pub use access::{Candidates, HasId, HasMeta, HasPrompt, HasRatings, HasSplit, HasTexts, HasWeight, Preference};
 pub use column::Column;
 pub use operator::{Curated, Dropped, Operator, OperatorReport, RecordOperator, Verdict};
 pub use pipeline::{Pipeline, PipelineReport};

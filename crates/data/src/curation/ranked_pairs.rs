@@ -109,9 +109,10 @@ pub fn list_pairs(scores: &[f64], scheme: PairScheme, mut random: impl FnMut(usi
 /// The share of the list that lies between two responses: the difference of their ranks over `K − 1`. Tied responses
 /// have the rank of the first of them.
 ///
-/// `scores` has both places; lists shorter than two give 0.
+/// Negative where the rejected one is better; 0 for a place beyond the list.
 pub fn rank_distance(scores: &[f64], chosen: usize, rejected: usize) -> f64 {
-    let rank = |place: usize| scores.iter().filter(|score| **score > scores[place]).count() as f64;
+    let (Some(chosen), Some(rejected)) = (scores.get(chosen), scores.get(rejected)) else { return 0.0 };
+    let rank = |own: &f64| scores.iter().filter(|score| *score > own).count() as f64;
     (rank(rejected) - rank(chosen)) / (scores.len().max(2) - 1) as f64
 }
 
@@ -321,7 +322,8 @@ mod tests {
         assert!(matches!(list_pairs(&[1.0, f64::NAN], PairScheme::All, |_| 0), Err(Error::Item { index: 1, .. })));
         assert_eq!(rank_distance(&[4.0, 3.0, 3.0, 1.0], 0, 3), 1.0);
         assert_eq!(rank_distance(&[4.0, 3.0, 3.0, 1.0], 2, 3), 2.0 / 3.0);
-        assert_eq!(rank_distance(&[1.0], 0, 0), 0.0);
+        assert_eq!((rank_distance(&[1.0], 0, 0), rank_distance(&[2.0, 1.0], 0, 2)), (0.0, 0.0));
+        assert_eq!(rank_distance(&[2.0, 1.0, 0.0], 2, 1), -0.5);
     }
 
     #[test]

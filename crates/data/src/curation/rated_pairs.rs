@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    access::{Candidates, HasId, HasPrompt, HasTexts, Rated},
+    access::{Candidates, HasId, HasPrompt, HasRatings, HasTexts},
     operator::{Curated, Operator, OperatorReport, RecordOperator, Verdict, apply_each, options_of},
     ranked_pairs::RankedPairs,
 };
@@ -86,6 +86,8 @@ pub fn percentiles(numbers: &[f64]) -> Vec<f64> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RatedMode {
+    /// By the number that the record itself says counts: its `overall` attribute, its `aggregate`, or its rubric.
+    Record,
     /// By one number.
     Overall(Overall),
     /// A set of pairs for each attribute, with the attribute under `criteria`.
@@ -115,7 +117,7 @@ impl RatedPairs {
         Self { mode, percentiles: false, pairs }
     }
 
-    fn by_numbers<T: Rated>(
+    fn by_numbers<T: HasRatings>(
         &self,
         list: &T,
         numbers: &[Option<f64>],
@@ -132,7 +134,7 @@ impl RatedPairs {
         self.pairs.pairs_of(&part, seed, report).unwrap_or_default()
     }
 
-    fn dominant<T: Rated>(
+    fn dominant<T: HasRatings>(
         &self,
         list: &T,
         ratings: &[BTreeMap<String, f64>],
@@ -162,26 +164,26 @@ struct Part<'a, T> {
     scores: Vec<f64>,
 }
 
-impl<T: Rated> HasId for Part<'_, T> {
+impl<T: HasRatings> HasId for Part<'_, T> {
     fn id(&self) -> &str {
         self.list.id()
     }
 }
 
-impl<T: Rated> HasPrompt for Part<'_, T> {
+impl<T: HasRatings> HasPrompt for Part<'_, T> {
     fn prompt(&self) -> &Text {
         self.list.prompt()
     }
 }
 
-impl<T: Rated> HasTexts for Part<'_, T> {
+impl<T: HasRatings> HasTexts for Part<'_, T> {
     fn responses(&self) -> Vec<&Text> {
         let all = self.list.responses();
         self.places.iter().filter_map(|place| all.get(*place).copied()).collect()
     }
 }
 
-impl<T: Rated> Candidates for Part<'_, T> {
+impl<T: HasRatings> Candidates for Part<'_, T> {
     fn ranks(&self) -> Option<Vec<u32>> {
         None
     }
@@ -195,7 +197,7 @@ impl<T: Rated> Candidates for Part<'_, T> {
     }
 }
 
-impl<T: Rated> Operator<T> for RatedPairs {
+impl<T: HasRatings> Operator<T> for RatedPairs {
     type Out = Pair;
 
     fn name(&self) -> &'static str {
@@ -215,10 +217,11 @@ impl<T: Rated> Operator<T> for RatedPairs {
     }
 }
 
-impl<T: Rated> RecordOperator<T> for RatedPairs {
+impl<T: HasRatings> RecordOperator<T> for RatedPairs {
     fn judge(&self, record: T, seed: u64, report: &mut OperatorReport) -> Verdict<T, Pair> {
         let ratings = record.ratings();
         let pairs = match &self.mode {
+            RatedMode::Record => self.by_numbers(&record, &record.overall(), seed, report),
             RatedMode::Overall(overall) => self.by_numbers(&record, &overall.numbers(&ratings), seed, report),
             RatedMode::Dominance => self.dominant(&record, &ratings, report),
             RatedMode::PerAttribute => {
@@ -288,6 +291,8 @@ mod tests {
         let curated = best(RatedMode::Overall(Overall::Attribute("help".into()))).apply(vec![list.clone()], 0).unwrap();
         assert_eq!(sides(&curated), [row(2, 0, Some(3.0))]);
         assert_eq!(curated.report.count("unrated"), 1);
+        let own = List { scores: Some(vec![1.0, 5.0, 2.0]), ..list.clone() };
+        assert_eq!(sides(&best(RatedMode::Record).apply(vec![own], 0).unwrap()), [row(1, 0, Some(4.0))]);
         let mut strict = best(RatedMode::Overall(Overall::Attribute("help".into())));
         strict.pairs.min_chosen = Some(4.5);
         let report = strict.apply(vec![list], 0).unwrap().report;

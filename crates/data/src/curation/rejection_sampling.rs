@@ -85,7 +85,7 @@ pub enum Tournament {
 }
 
 /// Pairs `(better, worse)` of candidates in this order; those of equal rewards make none and are counted, and the first
-/// of them goes on.
+/// of them goes on. Places beyond the rewards are passed over.
 ///
 /// # Example
 /// ```
@@ -95,7 +95,8 @@ pub enum Tournament {
 /// assert_eq!(tournament_pairs(&rewards, &[0, 1, 2, 3], Tournament::Knockout).0, [(1, 0), (2, 3), (1, 2)]);
 /// ```
 pub fn tournament_pairs(rewards: &[f64], order: &[usize], tournament: Tournament) -> (Vec<(usize, usize)>, usize) {
-    let (mut pairs, mut tied, mut round) = (Vec::new(), 0, order.to_vec());
+    let there = order.iter().copied().filter(|place| *place < rewards.len());
+    let (mut pairs, mut tied, mut round) = (Vec::new(), 0, there.collect::<Vec<_>>());
     while round.len() > 1 {
         let mut winners = Vec::new();
         for two in round.chunks(2) {
@@ -249,6 +250,7 @@ mod tests {
         assert_eq!(tournament_pairs(&rewards, &all, Tournament::FirstRound), (vec![(2, 3)], 1));
         assert_eq!(tournament_pairs(&rewards, &all, Tournament::Knockout), (vec![(2, 3), (2, 0), (4, 2)], 1));
         assert_eq!(tournament_pairs(&rewards, &[3], Tournament::Knockout), (vec![], 0));
+        assert_eq!(tournament_pairs(&rewards, &[9, 3, 2], Tournament::FirstRound), (vec![(2, 3)], 0));
         assert_eq!(best_of_n(&[1.0, f64::NAN, 3.0, 1.0], 2), [2, 0]);
         assert!(best_of_n(&[f64::INFINITY], 2).is_empty());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::access::{Candidates, HasId, HasPrompt, HasTexts, Rated};
+use super::access::{Candidates, HasId, HasPrompt, HasRatings, HasTexts};
 use crate::{Pair, report::Reason, text::Text};
 
 /// A pair of `good` and `bad` answers to a prompt.
@@ -73,8 +73,12 @@ impl Candidates for List {
     }
 }
 
-impl Rated for List {
+impl HasRatings for List {
     fn ratings(&self) -> Vec<BTreeMap<String, f64>> {
         self.ratings.clone()
+    }
+
+    fn overall(&self) -> Vec<Option<f64>> {
+        self.scores.iter().flatten().map(|score| Some(*score)).collect()
     }
 }

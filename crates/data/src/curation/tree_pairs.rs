@@ -7,49 +7,25 @@
 //! **Deviations:** a full-path pair is that of the two terminals with the longest common path, of equal ones the widest
 //! gap.
 
+use rand::Rng;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    access::{HasId, HasMeta, HasPrompt, Preference, plain_text},
+    access::{HasMeta, Preference, plain_text},
     numbers::{check_domain, check_finite, keyed_stream},
     operator::{Curated, Operator, OperatorReport, RecordOperator, Verdict, apply_each, options_of},
     ranked_pairs::{PairScheme, list_pairs},
 };
 use crate::{
     Message, Pair, Result,
+    record::{
+        Envelope,
+        tree::{Node, Shape, Tree},
+    },
+    report::Reason,
     text::{Role, Text},
 };
-use rand::Rng;
-
-/// A node of a tree, as this operator sees it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TreeNode {
-    /// Its parent's place in the list of nodes; none for the root.
-    pub parent: Option<usize>,
-    /// What is said, or done, there.
-    pub text: String,
-    /// Who says it, in a conversation.
-    pub role: Option<Role>,
-    /// Its value, or the sum of the values of its visits.
-    pub value: Option<f64>,
-    /// How often the search came by.
-    pub visits: Option<u64>,
-    /// Its reward.
-    pub reward: Option<f64>,
-    /// Its place among its siblings, 0 for the best.
-    pub rank: Option<u32>,
-    /// Whether an answer ends here.
-    pub terminal: bool,
-    /// Whether that answer is right.
-    pub correct: Option<bool>,
-}
-
-/// A record that is a tree.
-pub trait SearchTree: HasId + HasPrompt {
-    /// The nodes, in any order, with one root.
-    fn nodes(&self) -> Vec<TreeNode>;
-}
 
 /// By what siblings are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -78,61 +54,41 @@ pub enum Granularity {
     FullPath,
 }
 
-/// Nodes in the order of their distance from the root, with what is known of them.
+/// A tree with its nodes in the order of their distance from the root. Nodes are places in [`Tree::nodes`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tree<'a> {
-    nodes: &'a [TreeNode],
-    /// Places of the nodes that the root reaches, nearest first.
+pub struct TreeView<'a> {
+    tree: &'a Tree,
+    shape: Shape,
     order: Vec<usize>,
-    children: Vec<Vec<usize>>,
-    depths: Vec<usize>,
 }
 
-impl<'a> Tree<'a> {
-    /// The tree of a list of nodes; none where there is not one root. Nodes that it does not reach are left out.
-    pub fn new(nodes: &'a [TreeNode]) -> Option<Self> {
-        let mut children = vec![Vec::new(); nodes.len()];
-        let mut roots = Vec::new();
-        for (place, node) in nodes.iter().enumerate() {
-            match node.parent {
-                None => roots.push(place),
-                Some(parent) => children.get_mut(parent).into_iter().for_each(|own: &mut Vec<usize>| own.push(place)),
-            }
-        }
-        let [root] = roots[..] else { return None };
-        let (mut order, mut depths) = (vec![root], vec![0; nodes.len()]);
-        let mut next = 0;
-        while let Some(&place) = order.get(next) {
-            for &child in &children[place] {
-                depths[child] = depths[place] + 1;
-                order.push(child);
-            }
-            next += 1;
-        }
-        Some(Self { nodes, order, children, depths })
+impl<'a> TreeView<'a> {
+    /// The tree seen so.
+    ///
+    /// # Errors
+    /// What makes it no tree, as [`Tree::shape`] says.
+    pub fn new(tree: &'a Tree) -> std::result::Result<Self, Reason> {
+        let shape = tree.shape()?;
+        let mut order: Vec<usize> = (0..shape.depths.len()).collect();
+        order.sort_by_key(|place| shape.depths[*place]);
+        Ok(Self { tree, shape, order })
     }
 
     /// The places from below the root to a node.
-    fn path(&self, mut place: usize) -> Vec<usize> {
-        let mut path = Vec::new();
-        while let Some(parent) = self.nodes[place].parent {
-            path.push(place);
-            place = parent;
-        }
-        path.reverse();
-        path
+    fn path(&self, place: usize) -> Vec<usize> {
+        self.shape.path(place).split_off(1)
     }
 
     /// For each node: terminals at it and below, with how many of them are right.
     pub fn outcomes(&self) -> Vec<(usize, usize)> {
-        let mut outcomes = vec![(0, 0); self.nodes.len()];
+        let mut outcomes = vec![(0, 0); self.tree.nodes.len()];
         for &place in self.order.iter().rev() {
-            let node = &self.nodes[place];
-            if let Some(correct) = node.correct.filter(|_| node.terminal) {
+            let node = &self.tree.nodes[place];
+            if let Some(correct) = node.correct.filter(|_| node.terminal == Some(true)) {
                 outcomes[place].0 += 1;
                 outcomes[place].1 += usize::from(correct);
             }
-            if let Some(parent) = node.parent {
+            if let Some(parent) = self.shape.parents[place] {
                 outcomes[parent].0 += outcomes[place].0;
                 outcomes[parent].1 += outcomes[place].1;
             }
@@ -143,25 +99,31 @@ impl<'a> Tree<'a> {
     /// The number by which each node is compared, larger for better ones; none where the tree does not say it.
     pub fn numbers(&self, key: NodeKey, value_is_sum: bool) -> Vec<Option<f64>> {
         let outcomes = self.outcomes();
-        let number = |(place, node): (usize, &TreeNode)| match key {
+        let number = |(place, node): (usize, &Node)| match key {
             NodeKey::Value if value_is_sum => node.value.zip(node.visits).map(|(sum, visits)| sum / visits as f64),
             NodeKey::Value => node.value,
-            NodeKey::Rank => node.rank.map(|rank| -f64::from(rank)),
+            NodeKey::Rank => node.rank.map(|rank| -(rank as f64)),
             NodeKey::Visits => node.visits.map(|visits| visits as f64),
             NodeKey::Reward => node.reward,
             NodeKey::SubtreeCorrectRate => Some(outcomes[place].1 as f64 / outcomes[place].0 as f64),
         };
-        let numbers = self.nodes.iter().enumerate().map(number);
+        let numbers = self.tree.nodes.iter().enumerate().map(number);
         numbers.map(|number| number.filter(|number| number.is_finite())).collect()
     }
 
-    /// Groups of siblings with numbers, two and more each: the parent, the children and their numbers.
+    fn is_usable(&self, place: usize, min_visits: u64) -> bool {
+        let node = &self.tree.nodes[place];
+        node.deleted != Some(true) && node.visits.unwrap_or(0) >= min_visits
+    }
+
+    /// Groups of siblings with numbers, two and more each: the parent, the children and their numbers. Deleted nodes are
+    /// left out.
     pub fn sibling_groups(&self, numbers: &[Option<f64>], min_visits: u64) -> Vec<(usize, Vec<usize>, Vec<f64>)> {
         let group = |&parent: &usize| {
-            let visited =
-                |place: &usize| min_visits == 0 || self.nodes[*place].visits.is_some_and(|visits| visits >= min_visits);
-            let known = self.children[parent].iter().copied().filter(visited);
-            let (places, values): (Vec<_>, Vec<_>) = known.filter_map(|place| Some((place, numbers[place]?))).unzip();
+            let usable = |place: &usize| self.is_usable(*place, min_visits);
+            let known = self.shape.children[parent].iter().copied().filter(usable);
+            let (places, values): (Vec<_>, Vec<_>) =
+                known.filter_map(|place| Some((place, *numbers.get(place)?.as_ref()?))).unzip();
             (places.len() > 1).then_some((parent, places, values))
         };
         self.order.iter().filter_map(group).collect()
@@ -172,7 +134,7 @@ impl<'a> Tree<'a> {
 ///
 /// The prompt of a pair is the tree's prompt and the path to the siblings. Where nodes have roles, each is a message;
 /// else texts are joined by `separator`. A root that only repeats the prompt, or says nothing, is not said twice. The
-/// margin is the difference of the numbers. Reasons: `no_root` unless there is one root, `no_pair`. Counts: `tied`,
+/// margin is the difference of the numbers. Reasons: `no_tree` for a list of nodes that is none, `no_pair`. Counts: `tied`,
 /// `small_gap`, `same_outcome`, `over_limit`, `invalid`. Written: `meta.depth`, how many nodes the two share below the
 /// root, and `meta.tree_id`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -217,22 +179,17 @@ impl TreePairs {
         }
     }
 
-    fn pairs_of<T: SearchTree>(
-        &self,
-        record: &T,
-        tree: &Tree<'_>,
-        seed: u64,
-        report: &mut OperatorReport,
-    ) -> Vec<Pair> {
+    fn pairs_of(&self, tree: &TreeView<'_>, seed: u64, report: &mut OperatorReport) -> Vec<Pair> {
         let numbers = tree.numbers(self.key, self.value_is_sum);
         if self.granularity == Granularity::FullPath {
-            return self.full_paths(record, tree, &numbers, report).into_iter().collect();
+            return self.full_paths(tree, &numbers, report).into_iter().collect();
         }
         let outcomes = tree.outcomes();
         let mut pairs = Vec::new();
-        let mut rng = keyed_stream(seed, "tree_pairs", &format!("{} {}", record.id(), plain_text(record.prompt())));
+        let key = serde_json::to_string(tree.tree).unwrap_or_default();
+        let mut rng = keyed_stream(seed, "tree_pairs", &key);
         for (parent, children, values) in tree.sibling_groups(&numbers, self.min_visits) {
-            if self.max_depth.is_some_and(|max| tree.depths[parent] + 1 > max) {
+            if self.max_depth.is_some_and(|max| tree.shape.depths[parent] + 1 > max) {
                 continue;
             }
             let mut made = 0;
@@ -257,7 +214,7 @@ impl TreePairs {
                     continue;
                 }
                 let path = tree.path(parent);
-                match self.pair(record, tree, &path, (&[chosen], &[rejected]), gap) {
+                match self.pair(tree, &path, (&[chosen], &[rejected]), gap) {
                     None => report.add("invalid"),
                     Some(pair) => {
                         pairs.push(pair);
@@ -269,17 +226,9 @@ impl TreePairs {
         pairs
     }
 
-    fn full_paths<T: SearchTree>(
-        &self,
-        record: &T,
-        tree: &Tree<'_>,
-        numbers: &[Option<f64>],
-        report: &mut OperatorReport,
-    ) -> Option<Pair> {
-        let usable = |place: &usize| {
-            let node = &tree.nodes[*place];
-            node.terminal && (self.min_visits == 0 || node.visits.is_some_and(|visits| visits >= self.min_visits))
-        };
+    fn full_paths(&self, tree: &TreeView<'_>, numbers: &[Option<f64>], report: &mut OperatorReport) -> Option<Pair> {
+        let usable =
+            |place: &usize| tree.tree.nodes[*place].terminal == Some(true) && tree.is_usable(*place, self.min_visits);
         let terminals = tree.order.iter().copied().filter(usable);
         let paths: Vec<(Vec<usize>, f64, usize)> =
             terminals.filter_map(|place| Some((tree.path(place), numbers[place]?, place))).collect();
@@ -287,7 +236,7 @@ impl TreePairs {
         for (i, (one, first, a)) in paths.iter().enumerate() {
             for (j, (other, second, b)) in paths.iter().enumerate() {
                 let gap = first - second;
-                let correct = |place: &usize| tree.nodes[*place].correct;
+                let correct = |place: &usize| tree.tree.nodes[*place].correct;
                 let differs = correct(a) == Some(true) && correct(b) == Some(false);
                 if gap <= 0.0 || gap < self.min_value_gap || (self.require_outcome_difference && !differs) {
                     continue;
@@ -299,7 +248,7 @@ impl TreePairs {
             }
         }
         let (shared, gap, i, j) = found?;
-        let pair = self.pair(record, tree, &[], (&paths[i].0, &paths[j].0), gap);
+        let pair = self.pair(tree, &[], (&paths[i].0, &paths[j].0), gap);
         if pair.is_none() {
             report.add("invalid");
         }
@@ -309,60 +258,62 @@ impl TreePairs {
         })
     }
 
-    fn pair<T: SearchTree>(
-        &self,
-        record: &T,
-        tree: &Tree<'_>,
-        path: &[usize],
-        sides: (&[usize], &[usize]),
-        gap: f64,
-    ) -> Option<Pair> {
-        let root = *tree.order.first()?;
-        let says = |place: usize| tree.nodes[place].text.trim();
-        let repeats = says(root).is_empty() || says(root) == plain_text(record.prompt()).trim();
+    fn pair(&self, tree: &TreeView<'_>, path: &[usize], sides: (&[usize], &[usize]), gap: f64) -> Option<Pair> {
+        let node_text = |place: usize| plain_text(&tree.tree.nodes[place].text);
+        let asked = tree.tree.prompt.clone().unwrap_or_else(|| "".into());
+        let root = tree.shape.root;
+        let repeats = node_text(root).trim().is_empty() || node_text(root).trim() == plain_text(&asked).trim();
         let opening = Some(root).filter(|_| !repeats);
         let before: Vec<usize> = opening.into_iter().chain(path.iter().copied()).collect();
-        let roles = before.iter().chain(sides.0).chain(sides.1).all(|place| tree.nodes[*place].role.is_some());
-        let message = |place: &usize| Some(Message::new(tree.nodes[*place].role?, tree.nodes[*place].text.clone()));
-        let joined = |places: &[usize]| {
-            places.iter().map(|place| &tree.nodes[*place].text[..]).collect::<Vec<_>>().join(&self.separator)
+        let said = before.iter().chain(sides.0).chain(sides.1);
+        let conversation = said.copied().all(|place| messages(&tree.tree.nodes[place]).is_some());
+        let spoken = |places: &[usize]| -> Vec<Message> {
+            places.iter().filter_map(|place| messages(&tree.tree.nodes[*place])).flatten().collect()
         };
-        let text = |places: &[usize]| match roles {
-            true => Text::Messages(places.iter().filter_map(message).collect()),
-            false => Text::Plain(joined(places)),
-        };
-        let prompt = match (record.prompt(), roles) {
+        let joined =
+            |places: &[usize]| places.iter().map(|place| node_text(*place)).collect::<Vec<_>>().join(&self.separator);
+        let prompt = match (asked, conversation) {
             (Text::Plain(prompt), false) => {
-                let parts: Vec<String> =
-                    [prompt.clone(), joined(&before)].into_iter().filter(|part| !part.is_empty()).collect();
-                Text::Plain(parts.join(&self.separator))
+                let parts = [prompt, joined(&before)].into_iter().filter(|part| !part.is_empty());
+                Text::Plain(parts.collect::<Vec<_>>().join(&self.separator))
             }
             (Text::Plain(prompt), true) => {
                 let first = Some(Message::new(Role::User, prompt.clone())).filter(|_| !prompt.trim().is_empty());
-                Text::Messages(first.into_iter().chain(before.iter().filter_map(message)).collect())
+                Text::Messages(first.into_iter().chain(spoken(&before)).collect())
             }
-            (Text::Messages(messages), true) => {
-                Text::Messages(messages.iter().cloned().chain(before.iter().filter_map(message)).collect())
-            }
-            // Steps of an answer to a conversation: what was said before is one message, and so are the sides.
-            (Text::Messages(messages), false) if before.is_empty() => Text::Messages(messages.clone()),
+            (Text::Messages(messages), true) => Text::Messages(messages.into_iter().chain(spoken(&before)).collect()),
+            // Steps of an answer to a conversation: half an answer is no turn to go on from.
+            (Text::Messages(messages), false) if before.is_empty() => Text::Messages(messages),
             (Text::Messages(_), false) => return None,
         };
-        let side = |places: &[usize]| match (&prompt, text(places)) {
-            (Text::Messages(_), Text::Plain(text)) => Text::Messages(vec![Message::new(Role::Assistant, text)]),
-            (_, text) => text,
+        let side = |places: &[usize]| match (&prompt, conversation) {
+            (_, true) => Text::Messages(spoken(places)),
+            (Text::Messages(_), false) => Text::Messages(vec![Message::new(Role::Assistant, joined(places))]),
+            (Text::Plain(_), false) => Text::Plain(joined(places)),
         };
         let mut pair = Pair::new(prompt.clone(), side(sides.0), side(sides.1)).ok()?;
         pair.set_margin(Some(gap));
         pair.meta_mut().insert("depth".to_owned(), path.len().into());
-        if !record.id().is_empty() {
-            pair.meta_mut().insert("tree_id".to_owned(), record.id().to_owned().into());
+        let id = tree.tree.envelope.id.clone();
+        pair.envelope =
+            Envelope { id: String::new(), meta: std::mem::take(pair.meta_mut()), ..tree.tree.envelope.clone() };
+        if !id.is_empty() {
+            pair.meta_mut().insert("tree_id".to_owned(), id.into());
         }
         Some(pair)
     }
 }
 
-impl<T: SearchTree> Operator<T> for TreePairs {
+/// What a node says as messages, where it is one or several.
+fn messages(node: &Node) -> Option<Vec<Message>> {
+    match (&node.text, node.role) {
+        (Text::Messages(messages), _) => Some(messages.clone()),
+        (Text::Plain(text), Some(role)) => Some(vec![Message::new(role, text.clone())]),
+        (Text::Plain(_), None) => None,
+    }
+}
+
+impl Operator<Tree> for TreePairs {
     type Out = Pair;
 
     fn name(&self) -> &'static str {
@@ -378,17 +329,17 @@ impl<T: SearchTree> Operator<T> for TreePairs {
         check_domain(self.min_value_gap >= 0.0, "min_value_gap", "at least 0", self.min_value_gap)
     }
 
-    fn apply(&self, records: Vec<T>, seed: u64) -> Result<Curated<T, Pair>> {
+    fn apply(&self, records: Vec<Tree>, seed: u64) -> Result<Curated<Tree, Pair>> {
         apply_each(self, records, seed)
     }
 }
 
-impl<T: SearchTree> RecordOperator<T> for TreePairs {
-    fn judge(&self, record: T, seed: u64, report: &mut OperatorReport) -> Verdict<T, Pair> {
-        let nodes = record.nodes();
-        let Some(tree) = Tree::new(&nodes) else { return Verdict::Drop(record, "no_root") };
-        let pairs = self.pairs_of(&record, &tree, seed, report);
-        Verdict::many_or(pairs, record, "no_pair")
+impl RecordOperator<Tree> for TreePairs {
+    fn judge(&self, record: Tree, seed: u64, report: &mut OperatorReport) -> Verdict<Tree, Pair> {
+        match TreeView::new(&record).map(|tree| self.pairs_of(&tree, seed, report)) {
+            Ok(pairs) => Verdict::many_or(pairs, record, "no_pair"),
+            Err(_) => Verdict::Drop(record, "no_tree"),
+        }
     }
 }
 
@@ -396,38 +347,27 @@ impl<T: SearchTree> RecordOperator<T> for TreePairs {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Clone)]
-    struct Search(Text, Vec<TreeNode>);
-
-    impl HasId for Search {
-        fn id(&self) -> &str {
-            "t1"
-        }
+    fn node(parent: Option<usize>, text: &str, value: f64) -> Node {
+        let parent = parent.map(|place| place.to_string());
+        Node { value: Some(value), ..Node::new("", parent.as_deref(), text) }
     }
 
-    impl HasPrompt for Search {
-        fn prompt(&self) -> &Text {
-            &self.0
-        }
+    fn answer(parent: usize, text: &str, value: f64, correct: bool) -> Node {
+        Node { terminal: Some(true), correct: Some(correct), ..node(Some(parent), text, value) }
     }
 
-    impl SearchTree for Search {
-        fn nodes(&self) -> Vec<TreeNode> {
-            self.1.clone()
-        }
-    }
-
-    fn node(parent: Option<usize>, text: &str, value: f64) -> TreeNode {
-        TreeNode { parent, text: text.into(), value: Some(value), ..TreeNode::default() }
-    }
-
-    fn answer(parent: usize, text: &str, value: f64, correct: bool) -> TreeNode {
-        TreeNode { terminal: true, correct: Some(correct), ..node(Some(parent), text, value) }
+    /// Nodes named after their places.
+    fn tree(prompt: &str, nodes: Vec<Node>) -> Tree {
+        let named = |(place, node): (usize, Node)| Node { node_id: place.to_string(), ..node };
+        let nodes = nodes.into_iter().enumerate().map(named).collect();
+        let mut tree = Tree { prompt: Some(prompt.into()), root_id: "0".into(), nodes, envelope: Envelope::default() };
+        tree.envelope.id = "t1".into();
+        tree
     }
 
     /// A root with s (0.75) and t (0.1); below s: u (right, 1.0), v (wrong, 0.5), w (wrong, 0.5); below t: x (wrong,
     /// 0).
-    fn search() -> Search {
+    fn search() -> Tree {
         let nodes = vec![
             node(None, "", 0.0),
             node(Some(0), "s", 0.75),
@@ -437,10 +377,10 @@ mod tests {
             answer(1, "w", 0.5, false),
             answer(2, "x", 0.0, false),
         ];
-        Search("Q".into(), nodes)
+        tree("Q", nodes)
     }
 
-    fn made(options: &TreePairs, search: Search) -> (Vec<(String, String, String, f64)>, OperatorReport) {
+    fn made(options: &TreePairs, search: Tree) -> (Vec<(String, String, String, f64)>, OperatorReport) {
         let curated = options.apply(vec![search], 0).unwrap();
         assert!(curated.report.is_conserved());
         let row = |pair: &Pair| {
@@ -474,22 +414,22 @@ mod tests {
 
     #[test]
     fn keys_compare_by_what_they_say() {
-        let tree = |change: &dyn Fn(&mut [TreeNode])| {
+        let changed = |change: &dyn Fn(&mut [Node])| {
             let mut search = search();
-            change(&mut search.1);
+            change(&mut search.nodes);
             search
         };
-        let first = |options: TreePairs, search: Search| made(&options, search).0.first().cloned();
+        let first = |options: TreePairs, search: Tree| made(&options, search).0.first().cloned();
         // Of s one of three answers is right, of t none of one.
         assert_eq!(first(TreePairs::new(NodeKey::SubtreeCorrectRate), search()), Some(row("Q", "s", "t", 1.0 / 3.0)));
-        let ranked = tree(&|nodes| (nodes[1].rank, nodes[2].rank) = (Some(1), Some(0)));
+        let ranked = changed(&|nodes| (nodes[1].rank, nodes[2].rank) = (Some(1), Some(0)));
         assert_eq!(first(TreePairs::new(NodeKey::Rank), ranked), Some(row("Q", "t", "s", 1.0)));
-        let rewarded = tree(&|nodes| (nodes[1].reward, nodes[2].reward) = (Some(1.0), Some(3.0)));
+        let rewarded = changed(&|nodes| (nodes[1].reward, nodes[2].reward) = (Some(1.0), Some(3.0)));
         assert_eq!(first(TreePairs::new(NodeKey::Reward), rewarded), Some(row("Q", "t", "s", 2.0)));
-        let visited = tree(&|nodes| (nodes[1].visits, nodes[2].visits) = (Some(4), Some(2)));
+        let visited = changed(&|nodes| (nodes[1].visits, nodes[2].visits) = (Some(4), Some(2)));
         assert_eq!(first(TreePairs::new(NodeKey::Visits), visited.clone()), Some(row("Q", "s", "t", 2.0)));
         // 0.75 / 4 = 0.1875 and 1 / 2 = 0.5
-        let sums = tree(&|nodes| {
+        let sums = changed(&|nodes| {
             (nodes[1].visits, nodes[2].visits, nodes[2].value) = (Some(4), Some(2), Some(1.0));
         });
         let by_sum = TreePairs { value_is_sum: true, ..TreePairs::new(NodeKey::Value) };
@@ -506,11 +446,11 @@ mod tests {
         let (pairs, report) = made(&strict, search());
         assert_eq!((pairs.len(), report.count("same_outcome")), (3, 0));
         let mut both = search();
-        both.1[6].correct = Some(true);
+        both.nodes[6].correct = Some(true);
         let (pairs, report) = made(&strict, both);
         assert_eq!((pairs.len(), report.count("same_outcome")), (2, 1), "an answer below t is right too");
         let mut unknown = search();
-        unknown.1[6].correct = None;
+        unknown.nodes[6].correct = None;
         assert_eq!(made(&strict, unknown).1.count("same_outcome"), 1);
     }
 
@@ -523,7 +463,7 @@ mod tests {
         let depth = full.apply(vec![search()], 0).unwrap().records[0].envelope.meta["depth"].clone();
         assert_eq!(depth, 1);
         let mut same = search();
-        same.1[4].correct = Some(true);
+        same.nodes[4].correct = Some(true);
         let strict = TreePairs { require_outcome_difference: true, ..full };
         assert_eq!(made(&strict, same).0, [row("Q", "s\nu", "s\nw", 0.5)]);
     }
@@ -531,7 +471,7 @@ mod tests {
     #[test]
     fn conversations_are_messages_and_the_root_is_not_said_twice() {
         let say =
-            |parent, role, text: &str, rank| TreeNode { role: Some(role), rank: Some(rank), ..node(parent, text, 0.0) };
+            |parent, role, text: &str, rank| Node { role: Some(role), rank: Some(rank), ..node(parent, text, 0.0) };
         let nodes = vec![
             say(None, Role::User, "Q", 0),
             say(Some(0), Role::Assistant, "good", 0),
@@ -541,7 +481,7 @@ mod tests {
             say(Some(3), Role::Assistant, "first", 0),
         ];
         for prompt in ["Q", ""] {
-            let curated = TreePairs::new(NodeKey::Rank).apply(vec![Search(prompt.into(), nodes.clone())], 0).unwrap();
+            let curated = TreePairs::new(NodeKey::Rank).apply(vec![tree(prompt, nodes.clone())], 0).unwrap();
             let [one, two] = &curated.records[..] else { panic!("two pairs") };
             assert_eq!(one.prompt, Text::Messages(vec![Message::new(Role::User, "Q")]), "{prompt}");
             assert_eq!(plain_text(&two.prompt), "Q\ngood\nmore");
@@ -550,15 +490,15 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_are_no_tree_are_named() {
-        let drop =
-            |nodes| TreePairs::new(NodeKey::Value).apply(vec![Search("Q".into(), nodes)], 0).unwrap().dropped[0].reason;
-        assert_eq!(drop(vec![]), "no_root");
-        assert_eq!(drop(vec![node(None, "", 0.0), node(None, "", 0.0)]), "no_root");
-        // A cycle off the root, and a parent that is not there, reach nothing.
-        let odd = vec![node(None, "", 0.0), node(Some(2), "a", 1.0), node(Some(1), "b", 2.0), node(Some(9), "c", 1.0)];
-        assert_eq!(drop(odd), "no_pair");
+    fn deleted_nodes_make_no_pair_and_lists_that_are_no_tree_are_named() {
+        let mut deleted = search();
+        deleted.nodes[2].deleted = Some(true);
+        assert_eq!(made(&TreePairs::new(NodeKey::Value), deleted).0, [row("Q\ns", "u", "w", 0.5)]);
+        let dropped =
+            |nodes| TreePairs::new(NodeKey::Value).apply(vec![tree("Q", nodes)], 0).unwrap().dropped[0].reason;
+        assert_eq!((dropped(vec![]), dropped(vec![node(None, "", 0.0)])), ("no_tree", "no_pair"));
+        assert_eq!(dropped(vec![node(None, "", 0.0), node(Some(2), "a", 1.0), node(Some(1), "b", 2.0)]), "no_tree");
         let negative = TreePairs { min_value_gap: -1.0, ..TreePairs::new(NodeKey::Value) };
-        assert!(negative.apply(Vec::<Search>::new(), 0).unwrap_err().to_string().starts_with("`min_value_gap`"));
+        assert!(negative.apply(vec![], 0).unwrap_err().to_string().starts_with("`min_value_gap`"));
     }
 }

@@ -61,12 +61,12 @@ impl Arms {
     }
 
     /// The deviation of a reward.
-    pub fn deviation(&self, arm: usize) -> f64 {
+    pub(super) fn deviation(&self, arm: usize) -> f64 {
         self.covariance[arm][arm].max(0.0).sqrt()
     }
 
     /// The deviation of the difference of two rewards.
-    pub fn difference_deviation(&self, a: usize, b: usize) -> f64 {
+    pub(super) fn difference_deviation(&self, a: usize, b: usize) -> f64 {
         (self.covariance[a][a] + self.covariance[b][b] - 2.0 * self.covariance[a][b]).max(0.0).sqrt()
     }
 

@@ -62,16 +62,7 @@ impl Acquisition for InformationDirected {
 
 /// How much the outcome of a duel tells about which response is best: the entropy of the outcome less its mean entropy
 /// where the best is known, of draws of the rewards.
-///
-/// # Example
-/// ```
-/// use accordant_data::curation::acquire::information_directed::gain;
-/// // The first is best in one draw and the second in the other, by so much that the outcome says which.
-/// let told = gain(&[vec![900.0, 0.0], vec![0.0, 900.0]], (0, 1));
-/// assert!((told - 2f64.ln()).abs() < 1e-12);
-/// assert_eq!(gain(&[vec![1.0, 0.0], vec![5.0, 0.0]], (0, 1)), 0.0); // the first is best anyway
-/// ```
-pub fn gain(draws: &[Vec<f64>], duel: (usize, usize)) -> f64 {
+fn gain(draws: &[Vec<f64>], duel: (usize, usize)) -> f64 {
     let mut by_best: std::collections::BTreeMap<usize, (f64, f64)> = std::collections::BTreeMap::new();
     for draw in draws {
         let (count, wins) = by_best.entry(argmax(draw)).or_default();
@@ -99,6 +90,10 @@ mod tests {
 
     #[test]
     fn gains_and_regrets_by_hand() {
+        // The first is best in one draw and the second in the other, by so much that the outcome says which.
+        let told = gain(&[vec![900.0, 0.0], vec![0.0, 900.0]], (0, 1));
+        assert!((told - 2f64.ln()).abs() < 1e-12);
+        assert_eq!(gain(&[vec![1.0, 0.0], vec![5.0, 0.0]], (0, 1)), 0.0, "the first is best anyway");
         // best 0, 0, 1, 1; chances of the duel (0, 1): ¾, ¾, ¼, ¼
         let odds = 3f64.ln();
         let draws = vec![vec![odds, 0.0, -9.0], vec![odds, 0.0, -9.0], vec![0.0, odds, -9.0], vec![0.0, odds, -9.0]];
