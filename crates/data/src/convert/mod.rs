@@ -18,6 +18,8 @@
 
 pub mod both_orders;
 pub mod edit;
+#[cfg(test)]
+mod laws;
 pub mod orient;
 pub mod pair_to_comparison;
 pub mod pair_to_sft;
