@@ -6,6 +6,7 @@
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
+//! | [`index`] | where rows start, to read any of them |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
@@ -36,6 +37,7 @@ pub mod collate;
 pub mod container;
 pub mod error;
 pub mod hh_rlhf;
+pub mod index;
 pub mod lines;
 pub mod load;
 pub mod message;
