@@ -76,6 +76,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// An index of rows cannot be made or used.
+    #[error("`{}`: expected {expected}", path.display())]
+    Index {
+        /// The file, or its index.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// A row was rejected, and the options say to stop there.
     #[error("{0}")]
     Rejected(Box<Reject>),

@@ -49,26 +49,30 @@ pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason>
 type Turn<'a> = (Role, Cow<'a, str>);
 
 /// [`parse_transcript`] without a copy of any text.
-fn split_transcript(text: &str) -> std::result::Result<Vec<Turn<'_>>, Reason> {
+fn split_transcript<'a>(text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Reason> {
     if text.trim().is_empty() {
         return Err(Reason::new(Code::Empty, "an empty transcript"));
     }
-    // Each newline is looked at once, so that the time is linear whatever the text holds.
-    let marker = |at: usize| {
-        let rest = text.get(at..)?;
-        MARKERS.into_iter().find(|(marker, _)| rest.starts_with(marker)).map(|(marker, role)| (at, marker.len(), role))
+    let mut turns = Vec::with_capacity(8);
+    let (mut open, mut start) = (None, 0);
+    let mut close = |role: Option<Role>, content: &'a str| {
+        turns.extend(role.map(|role| (role, Cow::Borrowed(content.strip_prefix(' ').unwrap_or(content)))));
     };
-    let mut markers = Vec::with_capacity(8);
-    markers.extend(memchr::memchr_iter(b'\n', text.as_bytes()).filter_map(marker));
-    if markers.first().is_none_or(|&(at, ..)| at > 0) {
+    // Each newline is looked at once, so that the time is linear whatever the text holds.
+    for at in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let rest = &text[at..];
+        let Some((marker, role)) = MARKERS.into_iter().find(|(marker, _)| rest.starts_with(marker)) else { continue };
+        if open.is_none() && at > 0 {
+            break;
+        }
+        close(open, &text[start..at]);
+        (open, start) = (Some(role), at + marker.len());
+    }
+    if open.is_none() {
         return Err(Reason::new(Code::PromptMismatch, "expected a blank line and `Human:` at the beginning"));
     }
-    let ends = markers.iter().skip(1).map(|&(at, ..)| at).chain([text.len()]);
-    let turn = |(&(at, len, role), end): (&(usize, usize, Role), usize)| {
-        let content = &text[at + len..end];
-        (role, Cow::Borrowed(content.strip_prefix(' ').unwrap_or(content)))
-    };
-    Ok(markers.iter().zip(ends).map(turn).collect())
+    close(open, &text[start..]);
+    Ok(turns)
 }
 
 /// Makes a pair of two transcripts: the turns they share are the prompt, the last answer of each is its completion.

@@ -8,6 +8,7 @@
 //! | [`sources`] | the published data sets, each by its name or by what its rows look like |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
+//! | [`index`] | where rows start, to read any of them |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
 //! | [`encode`] | records as tokens of a model: boundaries, masks, limits, a report (feature `tokenizers`) |
@@ -53,6 +54,7 @@ pub mod error;
 pub mod hf;
 pub mod hh_rlhf;
 pub mod layout;
+pub mod index;
 pub mod lines;
 pub mod load;
 pub mod message;
