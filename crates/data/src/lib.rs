@@ -53,8 +53,8 @@ pub mod error;
 #[cfg(feature = "tokenizers")]
 pub mod hf;
 pub mod hh_rlhf;
-pub mod layout;
 pub mod index;
+pub mod layout;
 pub mod lines;
 pub mod load;
 pub mod message;
