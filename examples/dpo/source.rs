@@ -70,13 +70,14 @@ fn annotated(world: &World, mut pairs: Vec<Pair>) -> Vec<Pair> {
         let (prompt, chosen, rejected) = (text(&pair.prompt), text(&pair.chosen), text(&pair.rejected));
         let gap = world.reward(&prompt, &chosen) - world.reward(&prompt, &rejected);
         let group = |response: &str| {
-            let named = pair.group.as_deref().and_then(|group| world.group_reward(group, &prompt, response));
+            let named = pair.envelope.group.as_deref().and_then(|group| world.group_reward(group, &prompt, response));
             named.unwrap_or_else(|| world.reward(&prompt, response))
         };
         let preferred = sigmoid(group(&chosen) - group(&rejected));
         let is_false = |response: &str| f64::from(world.attributes(&prompt, response).correct < 1.0);
         let groups = &world.config().groups;
-        let annotator = groups.iter().position(|group| pair.group.as_deref() == Some(&group.name)).unwrap_or_default();
+        let annotator =
+            groups.iter().position(|group| pair.envelope.group.as_deref() == Some(&group.name)).unwrap_or_default();
         let columns = [
             ("annotators", annotator as f64),
             ("chosen_win_prob", preferred),
@@ -90,7 +91,7 @@ fn annotated(world: &World, mut pairs: Vec<Pair>) -> Vec<Pair> {
             ("reward_gaps", gap),
             ("score_gap", gap),
         ];
-        pair.meta.extend(columns.map(|(name, value)| (name.to_owned(), value.into())));
+        pair.envelope.meta.extend(columns.map(|(name, value)| (name.to_owned(), value.into())));
     }
     pairs
 }

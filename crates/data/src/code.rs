@@ -66,20 +66,54 @@ pub enum Code {
     PromptFills,
     /// A prompt or a completion without a token.
     EmptyAfterTruncation,
-    /// A message without a role, or with one that is not known.
+    /// A message has a role that is not known, or none.
     Role,
-    /// A message without content that calls no tool.
+    /// A message has no content and calls no tool.
     ContentNull,
-    /// A chat template raised an exception, or failed.
-    Template,
-    /// Where the prompt ends cannot be told in tokens.
+    /// Two consecutive turns of one speaker, where the options forbid that.
+    Alternation,
+    /// The tools are a string that holds no JSON list.
+    ToolsJson,
+    /// A prompt ends with an assistant message, where the options forbid that.
+    PromptEndsAssistant,
+    /// Two lists that belong together differ in length.
+    LenMismatch,
+    /// An order that does not name each completion once.
+    NotPermutation,
+    /// Ranks and scores put the completions into different orders.
+    RankScoreDisagree,
+    /// The votes do not add up to their total.
+    VoteTotal,
+    /// No vote was cast.
+    NoVotes,
+    /// A label is of another type than a boolean, 0 or 1.
+    LabelType,
+    /// A label or a winner is not one of those that are known.
+    LabelValue,
+    /// A tie, where the options want a winner.
+    Tie,
+    /// A node whose parent is not there.
+    Orphan,
+    /// A node that is its own ancestor.
+    Cycle,
+    /// Two nodes of one tree have the same id.
+    DupNode,
+    /// A tree without one root.
+    TreeState,
+    /// An id that was seen with other content.
+    DupId,
+    /// An image, video or sound where text is needed.
+    Modality,
+    /// A record of another kind than the file's first.
+    KindMixed,
+    /// The end of the prompt cannot be found in the tokens.
     Boundary,
     /// No token of the record is the assistant's.
     NoAssistantMask,
-    /// A message holds a part that is not text.
-    Modality,
-    /// Two lists that belong together differ in length.
-    LenMismatch,
+    /// The chat template fails on the record.
+    Template,
+    /// The row has a warning that the options deny.
+    Denied,
 }
 
 impl Code {
@@ -113,11 +147,28 @@ impl Code {
             Self::EmptyAfterTruncation => "E_EMPTY_AFTER_TRUNCATION",
             Self::Role => "E_ROLE",
             Self::ContentNull => "E_CONTENT_NULL",
-            Self::Template => "E_TEMPLATE",
+            Self::Alternation => "E_ALTERNATION",
+            Self::ToolsJson => "E_TOOLS_JSON",
+            Self::PromptEndsAssistant => "E_PROMPT_ENDS_ASSISTANT",
+            Self::LenMismatch => "E_LEN_MISMATCH",
+            Self::NotPermutation => "E_NOT_PERMUTATION",
+            Self::RankScoreDisagree => "E_RANK_SCORE_DISAGREE",
+            Self::VoteTotal => "E_VOTE_TOTAL",
+            Self::NoVotes => "E_NO_VOTES",
+            Self::LabelType => "E_LABEL_TYPE",
+            Self::LabelValue => "E_LABEL_VALUE",
+            Self::Tie => "E_TIE",
+            Self::Orphan => "E_ORPHAN",
+            Self::Cycle => "E_CYCLE",
+            Self::DupNode => "E_DUP_NODE",
+            Self::TreeState => "E_TREE_STATE",
+            Self::DupId => "E_DUP_ID",
+            Self::Modality => "E_MODALITY",
+            Self::KindMixed => "E_KIND_MIXED",
             Self::Boundary => "E_BOUNDARY",
             Self::NoAssistantMask => "E_NO_ASSISTANT_MASK",
-            Self::Modality => "E_MODALITY",
-            Self::LenMismatch => "E_LEN_MISMATCH",
+            Self::Template => "E_TEMPLATE",
+            Self::Denied => "E_DENIED",
         }
     }
 
@@ -138,6 +189,12 @@ impl Code {
                 | Self::Kind
                 | Self::Role
                 | Self::ContentNull
+                | Self::ToolsJson
+                | Self::LenMismatch
+                | Self::NotPermutation
+                | Self::LabelType
+                | Self::LabelValue
+                | Self::KindMixed
         )
     }
 }
@@ -150,20 +207,58 @@ pub enum Warning {
     Alternation,
     /// A key of the row occurs twice; the last value counts.
     DupKey,
-    /// The arguments of a tool call are a string that holds no JSON object.
+    /// The prompt stands in the completions as well; it was taken out there.
+    RedundantPrompt,
+    /// The arguments of a tool call are a string that is no JSON; it was kept.
     ToolArgs,
-    /// A message holds a part that is not text.
+    /// A part of a message is no text; it was kept as it is.
     NonTextPart,
-    /// The chat template asks for the time, so that what it renders depends on when.
+    /// A margin below 0.
+    NegativeMargin,
+    /// Cached log-probabilities of a reference that is not named; they were left out.
+    RefCache,
+    /// A user who is not in the table of users.
+    UserMissing,
+    /// Two segments of different lengths.
+    SegmentLen,
+    /// Ranks of siblings outside 0 to their number less one.
+    RankGap,
+    /// A response time above the limit; it was kept.
+    Slow,
+    /// Pairs were turned into single labels: a chosen response may be bad, a rejected one good.
+    Unpair,
+    /// A record that was seen before, with the same content.
+    Dup,
+    /// An integer beyond 2^53 was rounded.
+    Precision,
+    /// A split made for generation is used for preferences.
+    SplitGen,
+    /// An overall score of 10 that the fine-grained ratings do not explain.
+    Overall10,
+    /// The label says the opposite of the scores.
+    LabelScore,
+    /// The preferred comment is older than the other.
+    Time,
+    /// The confidence points to the other side than the choice; the choice counts.
+    ConfidenceSign,
+    /// A user who gave every response the same score.
+    ConstantRater,
+    /// The chat template reads the clock: its text changes from day to day.
     TemplateClock,
-    /// A token reaches from the prompt into the completion; it counts as the completion's.
+    /// A token covers the end of the prompt and the beginning of the completion.
     BoundaryMerge,
-    /// The text began with two tokens for its beginning; one was dropped.
+    /// Two tokens that begin the text; one was dropped.
     DoubleBos,
-    /// No token that ends a turn follows the assistant's answer: the policy would not learn to stop.
+    /// A completion without a token that ends it: a policy would not learn to stop.
     NoEos,
-    /// In a batch of one the mismatched completion is the record's own.
+    /// A batch of one has no other completion for the KL baseline.
     KlBatch1,
+    /// The stronger model's responses are hardly better than the weaker one's.
+    Delta,
+    /// The position bias grows with the difficulty.
+    DifficultyPosition,
+    /// A system message was put in front of what the user says.
+    SystemFolded,
 }
 
 impl Warning {
@@ -172,13 +267,32 @@ impl Warning {
         match self {
             Self::Alternation => "W_ALTERNATION",
             Self::DupKey => "W_DUP_KEY",
+            Self::RedundantPrompt => "W_REDUNDANT_PROMPT",
             Self::ToolArgs => "W_TOOL_ARGS",
             Self::NonTextPart => "W_NON_TEXT_PART",
+            Self::NegativeMargin => "W_NEGATIVE_MARGIN",
+            Self::RefCache => "W_REF_CACHE",
+            Self::UserMissing => "W_USER_MISSING",
+            Self::SegmentLen => "W_SEGMENT_LEN",
+            Self::RankGap => "W_RANK_GAP",
+            Self::Slow => "W_SLOW",
+            Self::Unpair => "W_UNPAIR",
+            Self::Dup => "W_DUP",
+            Self::Precision => "W_PRECISION",
+            Self::SplitGen => "W_SPLIT_GEN",
+            Self::Overall10 => "W_OVERALL_10",
+            Self::LabelScore => "W_LABEL_SCORE",
+            Self::Time => "W_TIME",
+            Self::ConfidenceSign => "W_CONFIDENCE_SIGN",
+            Self::ConstantRater => "W_CONSTANT_RATER",
             Self::TemplateClock => "W_TEMPLATE_CLOCK",
             Self::BoundaryMerge => "W_BOUNDARY_MERGE",
             Self::DoubleBos => "W_DOUBLE_BOS",
             Self::NoEos => "W_NO_EOS",
             Self::KlBatch1 => "W_KL_BATCH1",
+            Self::Delta => "W_DELTA",
+            Self::DifficultyPosition => "W_DIFFICULTY_POSITION",
+            Self::SystemFolded => "W_SYSTEM_FOLDED",
         }
     }
 }

@@ -44,6 +44,46 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A folder or a pattern means no file that holds rows.
+    #[error("`{}` holds or matches no file with rows", path.display())]
+    NoFiles {
+        /// The folder or the pattern.
+        path: PathBuf,
+    },
+    /// The file can be read only with a feature of this crate.
+    #[error("`{}` can be read with the feature `{feature}` only", path.display())]
+    NeedsFeature {
+        /// The file.
+        path: PathBuf,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// The file cannot be written. What stood there before is still there.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A record cannot be written, since it does not hold together. The file is as it was.
+    #[error("`{}`: record {record_index} cannot be written: {reason}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The record's number, from 0.
+        record_index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An index of rows cannot be made or used.
+    #[error("`{}`: expected {expected}", path.display())]
+    Index {
+        /// The file, or its index.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// A row was rejected, and the options say to stop there.
     #[error("{0}")]
     Rejected(Box<Reject>),
@@ -112,6 +152,50 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// No family of data sets has this name.
+    #[error("`{name}` is no known source; known are {}", known.join(", "))]
+    UnknownSource {
+        /// The name.
+        name: String,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// The first row of a file does not tell which family of data sets it is of.
+    #[error(
+        "`{}`: {}; its fields are {}: name the source", path.display(),
+        match &candidates[..] {
+            [] => "no known source has such rows".to_owned(),
+            several => format!("rows of {}", several.join(" or ")),
+        },
+        fields.join(", ")
+    )]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+        /// The fields of its first row.
+        fields: Vec<String>,
+        /// The families that take the row for one of theirs.
+        candidates: Vec<String>,
+    },
+    /// An archive of arrays is broken, or lacks what it must hold.
+    #[cfg(feature = "npz")]
+    #[error("`{}`: `{name}`: {message}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// The array; empty for the archive as a whole.
+        name: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A table of fields makes no sense.
+    #[error("`{name}`: {message}")]
+    FieldMap {
+        /// The entry, or the line.
+        name: String,
+        /// What was expected there and what was found.
+        message: String,
+    },
     /// A token id lies outside the vocabulary.
     #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
     TokenId {
@@ -123,6 +207,34 @@ pub enum Error {
         id: u32,
         /// The size of the vocabulary.
         vocab_size: usize,
+    },
+    /// Two lists that belong together have different lengths.
+    #[error("`{name}`: expected {expected} entries, got {got}")]
+    Length {
+        /// The list.
+        name: &'static str,
+        /// How many entries it should have.
+        expected: usize,
+        /// How many it has.
+        got: usize,
+    },
+    /// An entry of a list lies outside its domain (NaN always does).
+    #[error("`{name}`, entry {index}: expected {expected}, got {got}")]
+    Item {
+        /// The list.
+        name: &'static str,
+        /// The entry, from 0.
+        index: usize,
+        /// Its domain, in words.
+        expected: &'static str,
+        /// The value it has.
+        got: f64,
+    },
+    /// A list has no entry where there must be one.
+    #[error("`{name}`: expected at least one entry, got none")]
+    NoEntry {
+        /// The list.
+        name: &'static str,
     },
     /// A tensor has another shape than it must have.
     #[cfg(feature = "tensors")]

@@ -28,8 +28,8 @@ use tokenizers::{PostProcessorWrapper, Tokenizer, pre_tokenizers::PreTokenizerWr
 
 use crate::{
     Error, Result,
+    record::describe,
     report::Reason,
-    row::describe,
     template::{Builtin, ChatTemplate, Conversation, Rendered, TemplateSource, hex, marks::SpecialText},
 };
 

@@ -17,8 +17,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     code::{Code, Warning},
+    record::describe,
     report::Reason,
-    row::describe,
     text::Role,
 };
 

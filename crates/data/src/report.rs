@@ -79,7 +79,7 @@ impl fmt::Display for Reject {
     }
 }
 
-/// What a load did: every line is blank, used or rejected. Displays as a small table.
+/// What a load did: every line is blank, used, filtered or rejected. Displays as a small table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
     /// Lines read. A gzip stream that breaks off counts the line it broke off in, even if no byte of it came through.
@@ -92,6 +92,10 @@ pub struct LoadReport {
     pub records: usize,
     /// Rows rejected, by code.
     pub rejected: BTreeMap<Code, usize>,
+    /// Well-formed rows that an option left out, by its name.
+    pub filtered: BTreeMap<&'static str, usize>,
+    /// Used rows in which something was mended, by what was wrong.
+    pub repaired: BTreeMap<Code, usize>,
     /// Used rows that are odd, by warning.
     pub warnings: BTreeMap<Warning, usize>,
     /// The first rejects of each code, as many as the options say, in the order of the file.
@@ -114,9 +118,15 @@ impl LoadReport {
         self.warnings.get(&warning).copied().unwrap_or(0)
     }
 
-    /// Whether no line was lost: `used + rejected + blank = lines`. True of every report that a reader returns.
+    /// Rows that an option left out, all names together.
+    pub fn total_filtered(&self) -> usize {
+        self.filtered.values().sum()
+    }
+
+    /// Whether no line was lost: `used + rejected + filtered + blank = lines`. True of every report that a reader
+    /// returns.
     pub fn is_conserved(&self) -> bool {
-        self.used + self.total_rejected() + self.blank == self.lines
+        self.used + self.total_rejected() + self.total_filtered() + self.blank == self.lines
     }
 
     /// Adds the report of another file. Counts add up; the samples of both are kept.
@@ -134,6 +144,8 @@ impl LoadReport {
         self.blank += other.blank;
         self.used += other.used;
         self.records += other.records;
+        other.filtered.into_iter().for_each(|(name, n)| *self.filtered.entry(name).or_default() += n);
+        other.repaired.into_iter().for_each(|(code, n)| *self.repaired.entry(code).or_default() += n);
         other.rejected.into_iter().for_each(|(code, n)| *self.rejected.entry(code).or_default() += n);
         other.warnings.into_iter().for_each(|(warning, n)| *self.warnings.entry(warning).or_default() += n);
         self.samples.extend(other.samples);
@@ -173,6 +185,8 @@ impl fmt::Display for LoadReport {
             };
             rows.push((code.as_str(), count, note));
         }
+        rows.extend(self.filtered.iter().map(|(&name, &count)| (name, count, "  left out".to_owned())));
+        rows.extend(self.repaired.iter().map(|(code, &count)| (code.as_str(), count, "  mended".to_owned())));
         rows.extend(self.warnings.iter().map(|(warning, &count)| (warning.as_str(), count, String::new())));
         let name_len = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
         let count_len = rows.iter().map(|row| row.1.to_string().len()).max().unwrap_or(0);

@@ -1,13 +1,14 @@
 //! One line of JSON Lines as an object, and what can be wrong with it.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value, error::Category};
 
 use crate::{
-    lines::{Line, LineEnd},
-    report::{Code, Reason, Warning, excerpt, excerpt_bytes},
+    lines::LineEnd,
+    record::{Fields, Provenance, Reading},
+    report::{Code, Reason, Warning, excerpt_bytes},
 };
 
 /// One row on its way to a record.
@@ -17,78 +18,148 @@ pub struct Row<'a> {
     pub file: &'a Path,
     /// The line, from 1, in the decompressed text.
     pub line: usize,
+    /// Its first byte, from 0, in the decompressed text.
+    pub byte_offset: u64,
     /// The row's number, from 0; blank lines have none.
     pub record_index: usize,
     /// Its fields. What a parser leaves here belongs into the record's `meta`.
-    pub fields: Map<String, Value>,
-    pub(crate) warnings: &'a mut Vec<Warning>,
+    pub fields: Fields<'a>,
 }
 
 impl Row<'_> {
-    /// Takes a text field out of the row.
+    /// Where the row is.
+    pub fn place(&self) -> Place {
+        Place { line: self.line, byte_offset: self.byte_offset, record_index: self.record_index }
+    }
+
+    /// Where a record of this row comes from.
+    pub fn provenance(&self, source: &str) -> Provenance {
+        let file = self.file.to_string_lossy().into_owned();
+        Provenance { source: source.to_owned(), file, line: self.line, record_index: self.record_index }
+    }
+
+    /// Takes a string out of the row.
     ///
     /// # Errors
     /// [`Code::MissingField`], [`Code::Null`] or [`Code::Type`], with a message that says what is there instead.
     pub fn take_text(&mut self, field: &str) -> std::result::Result<String, Reason> {
-        match self.fields.remove(field) {
-            Some(Value::String(text)) => Ok(text),
-            Some(Value::Null) => Err(Reason::field(Code::Null, field, "expected a string, found null")),
-            Some(other) => {
-                let message = format!("expected a string, found {}", describe(&other));
-                Err(Reason::field(Code::Type, field, message).with_excerpt(&other.to_string()))
-            }
-            None => {
-                let keys: Vec<_> = self.fields.keys().map(|key| format!("`{key}`")).collect();
-                let message = match keys.is_empty() {
-                    true => "missing".to_owned(),
-                    false => format!("missing; there is {}", excerpt(&keys.join(", "))),
-                };
-                Err(Reason::field(Code::MissingField, field, message))
-            }
-        }
+        self.fields.need_string(field)
     }
 
     /// Notes that the row is odd. It counts once, and only if the row becomes a record.
     pub fn warn(&mut self, warning: Warning) {
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        self.fields.reading().warn(warning);
     }
 }
 
-/// The object on a line.
+/// Where a row is in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1, in the decompressed text.
+    pub line: usize,
+    /// Its first byte, from 0, in the decompressed text.
+    pub byte_offset: u64,
+    /// The row's number, from 0; blank lines have none.
+    pub record_index: usize,
+}
+
+/// The object on a line. With `repair`, what can be mended is mended and noted.
 pub(crate) fn parse_fields(
-    line: &Line<'_>,
-    warnings: &mut Vec<Warning>,
+    bytes: &[u8],
+    end: &LineEnd,
+    repair: bool,
+    reading: &mut Reading,
 ) -> std::result::Result<Map<String, Value>, Reason> {
-    let last = match &line.end {
+    let last = match end {
         LineEnd::Newline => false,
         LineEnd::File => true,
+        LineEnd::Bad(reason) => return Err(reason.clone()),
         LineEnd::TooLong(len) => {
-            let message = format!("expected a line of at most {} bytes, found {len}", line.bytes.len());
+            let message = format!("expected a line of at most {} bytes, found {len}", bytes.len());
             return Err(Reason::new(Code::LineTooLong, message));
         }
         LineEnd::Broken(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            return Err(Reason::new(Code::Truncated, "the gzip stream breaks off here"));
+            return Err(Reason::new(Code::Truncated, "the compressed stream breaks off here"));
         }
         LineEnd::Broken(error) => {
-            return Err(Reason::new(Code::Truncated, format!("the gzip stream is damaged here: {error}")));
+            return Err(Reason::new(Code::Truncated, format!("the compressed stream is damaged here: {error}")));
         }
     };
-    let text = std::str::from_utf8(line.bytes).map_err(|error| {
-        let start = error.valid_up_to();
-        let message = format!("invalid UTF-8 at column {}", start + 1);
-        Reason::new(Code::Utf8, message).with_excerpt(&excerpt_bytes(&line.bytes[start.saturating_sub(60)..]))
-    })?;
-    let row: Fields = serde_json::from_str(text).map_err(|error| json_reason(text, &error, last))?;
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) if repair => {
+            reading.repair(Code::Utf8);
+            String::from_utf8_lossy(bytes)
+        }
+        Err(error) => {
+            let start = error.valid_up_to();
+            let message = format!("invalid UTF-8 at column {}", start + 1);
+            let excerpt = excerpt_bytes(&bytes[start.saturating_sub(60)..]);
+            return Err(Reason::new(Code::Utf8, message).with_excerpt(&excerpt));
+        }
+    };
+    let parsed = serde_json::from_str(&text).map_err(|error| json_reason(&text, &error, last));
+    let row: Parsed = match parsed {
+        Err(reason) if repair && matches!(reason.code, Code::JsonNonfinite | Code::Surrogate) => {
+            let (mended, codes) = mend(&text);
+            codes.into_iter().for_each(|code| reading.repair(code));
+            serde_json::from_str(&mended).map_err(|error| json_reason(&mended, &error, last))?
+        }
+        parsed => parsed?,
+    };
     if row.duplicate_key {
-        warnings.push(Warning::DupKey);
+        reading.warn(Warning::DupKey);
     }
     Ok(row.fields)
 }
 
+/// Puts null in place of `NaN` and infinities, and the replacement character in place of halves of surrogate pairs.
+fn mend(text: &str) -> (String, Vec<Code>) {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    let (mut out, mut codes) = (String::with_capacity(text.len()), Vec::new());
+    let (mut rest, mut in_string) = (text, false);
+    let unit = |rest: &str| {
+        let digits = rest.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    while let Some(c) = rest.chars().next() {
+        let len = match (in_string, c) {
+            (false, _) if let Some(word) = WORDS.into_iter().find(|word| rest.starts_with(word)) => {
+                out.push_str("null");
+                codes.push(Code::JsonNonfinite);
+                word.len()
+            }
+            (true, '\\') => match (unit(rest), rest.get(6..).and_then(unit)) {
+                (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => {
+                    out.push_str(&rest[..12]);
+                    12
+                }
+                (Some(0xD800..0xE000), _) => {
+                    out.push(char::REPLACEMENT_CHARACTER);
+                    codes.push(Code::Surrogate);
+                    6
+                }
+                _ => {
+                    let escape = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                    out.push_str(&rest[..escape]);
+                    escape
+                }
+            },
+            _ => {
+                in_string ^= c == '"';
+                out.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = &rest[len..];
+    }
+    (out, codes)
+}
+
 fn json_reason(text: &str, error: &serde_json::Error, last: bool) -> Reason {
-    let (column, message) = (error.column(), error.to_string());
+    // Where in the row the parser stopped, counted from 1; a row of an array may have several lines.
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let (column, message) = (before + error.column(), error.to_string());
     let what = message.rfind(" at line ").map_or(&message[..], |end| &message[..end]);
     // The parser points at the token or just into it ("-Infinity").
     let nonfinite = (column.saturating_sub(2)..column)
@@ -109,23 +180,23 @@ fn json_reason(text: &str, error: &serde_json::Error, last: bool) -> Reason {
 }
 
 /// The fields of a row, and whether a key came twice.
-struct Fields {
+struct Parsed {
     fields: Map<String, Value>,
     duplicate_key: bool,
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Parsed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Fields;
+            type Value = Parsed;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
-                let mut row = Fields { fields: Map::new(), duplicate_key: false };
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<Parsed, A::Error> {
+                let mut row = Parsed { fields: Map::new(), duplicate_key: false };
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     row.duplicate_key |= row.fields.insert(key, value).is_some();
                 }
@@ -133,17 +204,6 @@ impl<'de> Deserialize<'de> for Fields {
             }
         }
         deserializer.deserialize_map(Visitor)
-    }
-}
-
-pub(crate) fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(value) => format!("boolean {value}"),
-        Value::Number(value) => format!("number {value}"),
-        Value::String(value) => format!("string \"{}\"", excerpt(value)),
-        Value::Array(values) => format!("an array of {}", values.len()),
-        Value::Object(_) => "an object".into(),
     }
 }
 
@@ -163,9 +223,25 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, end: LineEnd) -> Result<(Map<String, Value>, usize), Reason> {
-        let mut warnings = Vec::new();
-        let line = Line { number: 1, offset: 0, bytes: text.as_bytes(), end };
-        parse_fields(&line, &mut warnings).map(|fields| (fields, warnings.len()))
+        let mut reading = Reading::default();
+        parse_fields(text.as_bytes(), &end, false, &mut reading).map(|fields| (fields, reading.warnings().len()))
+    }
+
+    #[test]
+    fn d29_what_can_be_mended_is_mended_and_counted() {
+        let mend = |bytes: &[u8]| {
+            let mut reading = Reading::default();
+            let fields = parse_fields(bytes, &LineEnd::Newline, true, &mut reading).unwrap();
+            (Value::Object(fields), reading.repaired().to_vec())
+        };
+        let (fields, codes) = mend(br#"{"a": NaN, "b": [-Infinity, Infinity, "NaN"], "c": "\\"}"#);
+        assert_eq!(fields, serde_json::json!({"a": null, "b": [null, null, "NaN"], "c": "\\"}));
+        assert_eq!(codes, [Code::JsonNonfinite]);
+        let (fields, codes) = mend(br#"{"a": "x\ud83dy\udc00", "b": "\ud83d\ude42", "c": "\\ud83d\" NaN"}"#);
+        assert_eq!(fields, serde_json::json!({"a": "x\u{fffd}y\u{fffd}", "b": "\u{1f642}", "c": "\\ud83d\" NaN"}));
+        assert_eq!(codes, [Code::Surrogate]);
+        let (fields, codes) = mend(b"{\"a\": \"x\xff\"}");
+        assert_eq!((fields["a"].as_str(), &codes[..]), (Some("x\u{fffd}"), &[Code::Utf8][..]));
     }
 
     #[test]

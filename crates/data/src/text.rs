@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 pub use crate::message::Message;
-use crate::{code::Code, message::at, report::Reason, row::describe};
+use crate::{code::Code, message::at, record::describe, report::Reason};
 
 /// Who speaks.
 ///

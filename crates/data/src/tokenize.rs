@@ -305,8 +305,8 @@ mod tests {
     #[test]
     fn numbers_of_the_record_become_columns() {
         let mut pair = Pair::new("the cat", " sat", " ate").unwrap();
-        pair.meta.insert("reward_gaps".into(), 0.5.into());
-        pair.meta.insert("source".into(), "here".into());
+        pair.envelope.meta.insert("reward_gaps".into(), 0.5.into());
+        pair.envelope.meta.insert("source".into(), "here".into());
         let (tokens, _) = tokenizer().pairs(&[pair], &Truncation::keep_end(64)).unwrap();
         assert_eq!(tokens[0].columns, [("reward_gaps".to_owned(), 0.5)].into());
     }

@@ -54,14 +54,15 @@ impl TokenPair {
 impl TokenPair {
     /// The tokens of a record, with its numbers: those in its `meta` become columns.
     pub(crate) fn of_record(record: &Pair, prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
-        let numbers = record.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+        let envelope = &record.envelope;
+        let numbers = envelope.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
         Self {
-            weight: record.weight.unwrap_or(1.0),
+            weight: envelope.weight.unwrap_or(1.0),
             margin: record.margin,
             label_prob: record.p_chosen,
-            group: record.group.clone(),
+            group: envelope.group.clone(),
             columns: numbers.collect(),
-            ..Self::new(record.id.clone(), prompt, chosen, rejected)
+            ..Self::new(envelope.id.clone(), prompt, chosen, rejected)
         }
     }
 }

@@ -205,8 +205,8 @@ impl World {
         let say = |role, text: String| Text::Messages(vec![Message::new(role, text)]);
         let mut pair = Pair::new(say(Role::User, prompt), say(Role::Assistant, chosen), say(Role::Assistant, rejected))
             .expect("two different responses that are not empty");
-        pair.id = format!("world:{number}");
-        pair.group = Some(group.name.clone());
+        pair.envelope.id = format!("world:{number}");
+        pair.envelope.group = Some(group.name.clone());
         pair
     }
 
@@ -341,7 +341,9 @@ mod tests {
         for pair in world.train_pairs(2000) {
             let text = |text: &Text| text.as_messages().expect("a conversation")[0].content.clone();
             let reward = |response: &Text| {
-                world.group_reward(pair.group.as_deref().unwrap(), &text(&pair.prompt), &text(response)).unwrap()
+                world
+                    .group_reward(pair.envelope.group.as_deref().unwrap(), &text(&pair.prompt), &text(response))
+                    .unwrap()
             };
             let difference = reward(&pair.chosen) - reward(&pair.rejected);
             expected += 1.0 / (1.0 + (-difference.abs()).exp());

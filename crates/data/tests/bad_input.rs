@@ -156,7 +156,7 @@ fn oddities_that_are_no_faults_are_read() {
         let (pairs, report) = file(bytes).skip();
         assert_eq!((report.lines, report.blank, report.used), (5, 2, 3));
         assert_eq!(pairs[0].rejected.as_messages().unwrap()[0].content, "a\u{2028}b\u{85}c");
-        let places: Vec<_> = pairs.iter().map(|pair| pair.provenance.as_ref().unwrap()).collect();
+        let places: Vec<_> = pairs.iter().map(|pair| pair.envelope.provenance.as_ref().unwrap()).collect();
         assert_eq!(places.iter().map(|place| place.record_index).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(places.iter().map(|place| place.line).collect::<Vec<_>>(), [1, 4, 5]);
     }
@@ -167,10 +167,7 @@ fn a_key_that_comes_twice_counts_with_its_last_value() {
     let twice = row("no").replacen('{', r#"{"chosen":7,"note":1,"#, 1);
     let (pairs, report) = file(twice).skip();
     assert_eq!(report.warned(Warning::DupKey), 1);
-    assert_eq!(
-        pairs[0].meta,
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(r#"{"note": 1}"#).unwrap()
-    );
+    assert_eq!(pairs[0].envelope.meta, serde_json::from_str::<serde_json::Map<_, _>>(r#"{"note": 1}"#).unwrap());
 }
 
 #[test]
@@ -183,11 +180,10 @@ fn a_gzip_stream_that_breaks_off_keeps_what_came_before_and_says_so() {
         let (pairs, report) = file.skip();
         assert!((least..=most).contains(&pairs.len()), "{}", pairs.len());
         assert_eq!((report.count(Code::Truncated), report.lines), (1, pairs.len() + 1));
-        let place = format!("rows.jsonl:{}: E_TRUNCATED: the gzip stream breaks off here", report.lines);
+        let place = format!("rows.jsonl:{}: E_TRUNCATED: the compressed stream breaks off here", report.lines);
         assert_eq!(file.error(OnReject::StopIfMalformed), place);
     }
-    let message =
-        "`rows.jsonl`: 1 of 1 rows rejected, the first is rows.jsonl:1: E_TRUNCATED: the gzip stream breaks off here";
+    let message = "`rows.jsonl`: 1 of 1 rows rejected, the first is rows.jsonl:1: E_TRUNCATED: the compressed stream breaks off here";
     assert_eq!(file(&packed[..2]).error(OnReject::Skip), message);
     assert_eq!(file(&packed[..9]).error(OnReject::Skip), message);
 
@@ -195,7 +191,10 @@ fn a_gzip_stream_that_breaks_off_keeps_what_came_before_and_says_so() {
     let at = wrong_sum.len() - 8;
     wrong_sum[at] ^= 1;
     let message = file(wrong_sum).error(OnReject::Stop);
-    assert!(message.contains("rows.jsonl:2001: E_TRUNCATED: the gzip stream is damaged here: corrupt"), "{message}");
+    assert!(
+        message.contains("rows.jsonl:2001: E_TRUNCATED: the compressed stream is damaged here: corrupt"),
+        "{message}"
+    );
     let trailing = file([&packed[..], b"trailing"].concat());
     assert_eq!(trailing.skip().1.count(Code::Truncated), 1);
 }
@@ -213,7 +212,7 @@ fn a_line_of_50_megabytes_is_skipped_within_a_limit_of_one() {
         let reject = &report.samples[0];
         assert_eq!(reject.message, "expected a line of at most 1048576 bytes, found 50000000");
         assert_eq!((reject.line, reject.excerpt.len()), (1, 200));
-        assert_eq!(pairs[0].provenance.as_ref().unwrap().line, 2);
+        assert_eq!(pairs[0].envelope.provenance.as_ref().unwrap().line, 2);
     }
 }
 

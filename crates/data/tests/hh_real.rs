@@ -112,17 +112,17 @@ fn every_pair_has_a_shared_prompt_and_one_answer_on_each_side() {
         let group = name.split('.').next();
         for pair in &pairs {
             pair.validate().unwrap();
-            let place = pair.provenance.as_ref().unwrap();
-            assert_eq!(pair.id, format!("{name}:{}", place.record_index));
+            let place = pair.envelope.provenance.as_ref().unwrap();
+            assert_eq!(pair.envelope.id, format!("{name}:{}", place.record_index));
             assert_eq!(place.line, place.record_index + 1);
-            assert_eq!(pair.group.as_deref(), group);
+            assert_eq!(pair.envelope.group.as_deref(), group);
             assert_eq!(messages(pair)[0].role, Role::User);
             let one_answer = |text: &accordant_data::Text| match text.as_messages() {
                 Some([answer]) => answer.role == Role::Assistant && !answer.content.trim().is_empty(),
                 _ => false,
             };
-            assert!(one_answer(&pair.chosen) && one_answer(&pair.rejected), "{}", pair.id);
-            assert!(pair.meta.is_empty());
+            assert!(one_answer(&pair.chosen) && one_answer(&pair.rejected), "{}", pair.envelope.id);
+            assert!(pair.envelope.meta.is_empty());
         }
         // One prompt ends with the assistant for every warning but those whose repeated turn lies further up.
         let open = pairs.iter().filter(|pair| messages(pair).last().unwrap().role == Role::Assistant).count();

@@ -229,7 +229,7 @@ impl<'a> Encoder<'a> {
                         report.add(self, &pair, &sides)?;
                         encoded.push(pair);
                     }
-                    Err(Error::Unusable(reason)) => report.reject(&record.id, *reason),
+                    Err(Error::Unusable(reason)) => report.reject(&record.envelope.id, *reason),
                     Err(other) => return Err(other),
                 }
             }

@@ -421,7 +421,11 @@ fn steps_are_tokenized_apart_and_labeled_at_their_ends() {
 #[test]
 fn pairs_keep_their_order_and_those_that_cannot_be_used_are_counted() {
     let tokenizer = chat(|_| {});
-    let pair = |id: &str, chosen: &str| Pair { id: id.into(), ..Pair::new("the", chosen, " mat").unwrap() };
+    let pair = |id: &str, chosen: &str| {
+        let mut pair = Pair::new("the", chosen, " mat").unwrap();
+        pair.envelope.id = id.into();
+        pair
+    };
     let mut pairs: Vec<_> = (0..50).map(|n| pair(&format!("p{n}"), " cat")).collect();
     pairs[7] = pair("long", " cat sat on the mat and ate");
     let options =
@@ -429,7 +433,7 @@ fn pairs_keep_their_order_and_those_that_cannot_be_used_are_counted() {
     let encoder = Encoder::new(&tokenizer, options).unwrap();
     let (encoded, report) = encoder.pairs(&pairs).unwrap();
     let ids: Vec<_> = encoded.iter().map(|encoded| encoded.pair.id.clone()).collect();
-    let expected: Vec<_> = pairs.iter().map(|pair| pair.id.clone()).filter(|id| id != "long").collect();
+    let expected: Vec<_> = pairs.iter().map(|pair| pair.envelope.id.clone()).filter(|id| id != "long").collect();
     assert_eq!(ids, expected);
     assert_eq!((report.tokens.records, report.tokens.pairs, report.tokens.rejected[&Code::TooLong]), (50, 49, 1));
     assert_eq!((report.reasons[&Code::TooLong].0.as_str(), report.changed_texts, report.samples.len()), ("long", 0, 6));
