@@ -8,13 +8,14 @@
 //! pairs with two different prompts of them, and loaders that take the common prefix of characters cut into answers
 //! that begin alike.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use serde_json::{Map, Value};
 
 use crate::{
     error::Result,
-    read::{LoadOptions, read_jsonl},
+    parallel::read_parallel,
+    read::LoadOptions,
     record::{Message, Pair, Record, Role},
     report::{Code, LoadReport, Reason, Warning},
     row::Row,
@@ -40,23 +41,38 @@ const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason> {
+    let turns = split_transcript(text)?;
+    Ok(turns.into_iter().map(|(role, content)| Message::new(role, content)).collect())
+}
+
+/// A turn, still part of its transcript unless it was put together of several.
+type Turn<'a> = (Role, Cow<'a, str>);
+
+/// [`parse_transcript`] without a copy of any text.
+fn split_transcript<'a>(text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Reason> {
     if text.trim().is_empty() {
         return Err(Reason::new(Code::Empty, "an empty transcript"));
     }
-    // Each marker is searched once over the whole text, so that the time is linear whatever the text holds.
-    let found =
-        |(marker, role): (&'static str, Role)| text.match_indices(marker).map(move |(at, _)| (at, marker, role));
-    let mut markers: Vec<_> = MARKERS.into_iter().flat_map(found).collect();
-    markers.sort_unstable_by_key(|&(at, ..)| at);
-    if markers.first().is_none_or(|&(at, ..)| at > 0) {
+    let mut turns = Vec::with_capacity(8);
+    let (mut open, mut start) = (None, 0);
+    let mut close = |role: Option<Role>, content: &'a str| {
+        turns.extend(role.map(|role| (role, Cow::Borrowed(content.strip_prefix(' ').unwrap_or(content)))));
+    };
+    // Each newline is looked at once, so that the time is linear whatever the text holds.
+    for at in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let rest = &text[at..];
+        let Some((marker, role)) = MARKERS.into_iter().find(|(marker, _)| rest.starts_with(marker)) else { continue };
+        if open.is_none() && at > 0 {
+            break;
+        }
+        close(open, &text[start..at]);
+        (open, start) = (Some(role), at + marker.len());
+    }
+    if open.is_none() {
         return Err(Reason::new(Code::PromptMismatch, "expected a blank line and `Human:` at the beginning"));
     }
-    let ends = markers.iter().skip(1).map(|&(at, ..)| at).chain([text.len()]);
-    let turn = |(&(at, marker, role), end): (&(usize, &str, Role), usize)| {
-        let content = &text[at + marker.len()..end];
-        Message::new(role, content.strip_prefix(' ').unwrap_or(content))
-    };
-    Ok(markers.iter().zip(ends).map(turn).collect())
+    close(open, &text[start..]);
+    Ok(turns)
 }
 
 /// Makes a pair of two transcripts: the turns they share are the prompt, the last answer of each is its completion.
@@ -83,11 +99,11 @@ pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason>
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, Reason> {
-    pair_of_turns(transcript("chosen", chosen)?, transcript("rejected", rejected)?)
+    pair_of_turns(&transcript("chosen", chosen)?, &transcript("rejected", rejected)?)
 }
 
-fn pair_of_turns(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> std::result::Result<Pair, Reason> {
-    let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
+fn pair_of_turns(chosen: &[Turn<'_>], rejected: &[Turn<'_>]) -> std::result::Result<Pair, Reason> {
+    let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
     let (chosen_left, rejected_left) = (chosen.len() - shared, rejected.len() - shared);
     let part = format!("the transcripts of {} and {} turns part after {shared}", chosen.len(), rejected.len());
     if shared == 0 {
@@ -99,27 +115,29 @@ fn pair_of_turns(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> std::r
     if chosen_left == 0 || rejected_left == 0 {
         return Err(Reason::new(Code::Prefix, format!("one side is the other's beginning: {part}")));
     }
-    if chosen[shared].role != Role::Assistant || rejected[shared].role != Role::Assistant {
+    if chosen[shared].0 != Role::Assistant || rejected[shared].0 != Role::Assistant {
         return Err(Reason::new(Code::DivergeAtUser, format!("{part}, at a turn of the human")));
     }
     if chosen_left > 1 || rejected_left > 1 {
         return Err(Reason::new(Code::DivergentTurns, format!("{part}, before the last answer")));
     }
-    let answers = (chosen.split_off(shared), rejected.split_off(shared));
-    Pair::new(chosen, answers.0, answers.1)
+    let messages = |turns: &[Turn<'_>]| -> Vec<_> {
+        turns.iter().map(|(role, content)| Message::new(*role, &**content)).collect()
+    };
+    Pair::new(messages(&chosen[..shared]), messages(&chosen[shared..]), messages(&rejected[shared..]))
 }
 
-fn transcript(field: &str, text: &str) -> std::result::Result<Vec<Message>, Reason> {
+fn transcript<'a>(field: &str, text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Reason> {
     let wrong = |code: Code, message: &str| Reason::field(code, field, message).with_excerpt(text);
-    let turns = parse_transcript(text).map_err(|reason| wrong(reason.code, &reason.message))?;
-    if turns.first().is_none_or(|first| first.role != Role::User) {
+    let turns = split_transcript(text).map_err(|reason| wrong(reason.code, &reason.message))?;
+    if turns.first().is_none_or(|first| first.0 != Role::User) {
         return Err(wrong(Code::PromptMismatch, "the first turn is not the human's"));
     }
     match turns.last() {
-        Some(last) if last.role != Role::Assistant => {
+        Some(last) if last.0 != Role::Assistant => {
             Err(wrong(Code::NoAssistant, "the last turn is not the assistant's"))
         }
-        Some(last) if last.content.trim().is_empty() => Err(wrong(Code::Empty, "the last answer is empty")),
+        Some(last) if last.1.trim().is_empty() => Err(wrong(Code::Empty, "the last answer is empty")),
         _ => Ok(turns),
     }
 }
@@ -128,7 +146,7 @@ fn transcript(field: &str, text: &str) -> std::result::Result<Vec<Message>, Reas
 /// `helpful-base.train.jsonl.gz` or `helpful-base/train.jsonl.gz`. Another name: [`read_hh_rlhf_as`].
 ///
 /// # Errors
-/// Those of [`read_jsonl`]; [`pair_from_row`] says which rows are rejected.
+/// Those of [`read_parallel`]; [`pair_from_row`] says which rows are rejected.
 pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
     let (group, _) = names(path.as_ref());
     read_hh_rlhf_as(path, &group, options)
@@ -144,7 +162,7 @@ pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Ve
 /// Those of [`read_hh_rlhf`].
 pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
     let family = HhRlhf { group: Some(group.to_owned()), ..HhRlhf::default() };
-    read_jsonl(path, options, move |row| family.pair(row))
+    read_parallel(path, options, move |row: Row<'_>| family.pair(row))
 }
 
 /// HH-RLHF as one of the [`crate::sources`].
@@ -161,8 +179,8 @@ pub struct HhRlhf {
 impl HhRlhf {
     fn pair(&self, mut row: Row<'_>) -> std::result::Result<Pair, Reason> {
         let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
-        let turns = |field, text: &str| transcript(field, text).map(|turns| self.tidy(turns));
-        let mut pair = pair_of_turns(turns("chosen", &chosen)?, turns("rejected", &rejected)?)?;
+        let chosen = self.tidy(transcript("chosen", &chosen)?);
+        let mut pair = pair_of_turns(&chosen, &self.tidy(transcript("rejected", &rejected)?))?;
         if repeats_a_speaker(&pair) {
             row.warn(Warning::Alternation);
         }
@@ -175,18 +193,23 @@ impl HhRlhf {
     }
 
     /// Trims and merges turns, where the options say so.
-    fn tidy(&self, turns: Vec<Message>) -> Vec<Message> {
-        let mut tidy: Vec<Message> = Vec::with_capacity(turns.len());
-        for mut turn in turns {
-            if self.trim {
-                turn.content = turn.content.trim().to_owned();
-            }
+    fn tidy<'a>(&self, turns: Vec<Turn<'a>>) -> Vec<Turn<'a>> {
+        if !self.trim && !self.merge_consecutive {
+            return turns;
+        }
+        let mut tidy: Vec<Turn<'a>> = Vec::with_capacity(turns.len());
+        for (role, content) in turns {
+            let content = match content {
+                Cow::Borrowed(text) if self.trim => Cow::Borrowed(text.trim()),
+                content => content,
+            };
             match tidy.last_mut() {
-                Some(last) if self.merge_consecutive && last.role == turn.role => {
-                    last.content.push_str("\n\n");
-                    last.content.push_str(&turn.content);
+                Some(last) if self.merge_consecutive && last.0 == role => {
+                    let last = last.1.to_mut();
+                    last.push_str("\n\n");
+                    last.push_str(&content);
                 }
-                _ => tidy.push(turn),
+                _ => tidy.push((role, content)),
             }
         }
         tidy

@@ -89,6 +89,11 @@ impl Lines {
         &self.path
     }
 
+    /// Whether the bytes were packed.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
     /// The next line, or none at the end of the file and after a line that is [`LineEnd::Broken`].
     ///
     /// # Errors

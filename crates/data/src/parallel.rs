@@ -130,41 +130,52 @@ impl<R: ParallelReader> ParallelRows<R> {
         if batch.rows.is_empty() {
             return Ok(false);
         }
-        let places: Vec<_> =
-            batch.rows.iter().map(|row| self.tally.place(row.number, row.offset, row.is_blank)).collect();
-        let (made, next) = {
-            let (source, spare) = (&mut *self.source, std::mem::take(&mut self.spare));
-            let cells = source.has_cells();
-            let (tally, reader) = (&self.tally, &self.reader);
-            let make = |notes: &mut Reading, (row, place): (&Held, &Option<Place>)| {
-                let place = (*place)?;
-                let bytes = row.of(&batch.bytes);
-                Some(digest((bytes, &row.end), &tally.path, place, cells, &tally.options, notes, |row| {
-                    reader.make(row)
-                }))
-            };
-            let notes = || Reading::new(tally.options.rules.clone());
-            if tally.options.parallel {
-                let rows = batch.rows.par_iter().zip(&places).with_min_len(MIN_ROWS);
-                rayon::join(|| rows.map_init(notes, make).collect::<Vec<_>>(), || spare.fill(source))
-            } else {
-                let mut notes = notes();
-                let made = batch.rows.iter().zip(&places).map(|row| make(&mut notes, row)).collect();
-                (made, spare.fill(source))
-            }
+        let mut record_index = self.tally.report.lines - self.tally.report.blank;
+        let mut place = |row: &Held| {
+            let place = Place { line: row.number, byte_offset: row.offset, record_index };
+            record_index += usize::from(!row.is_blank);
+            (!row.is_blank).then_some(place)
         };
-        self.next = next;
-        for ((made, place), row) in made.into_iter().zip(places).zip(&batch.rows) {
-            let (Some(made), Some(place)) = (made, place) else { continue };
-            let Made { given, warnings, repaired } = made;
-            (self.settling.warnings, self.settling.repaired) = (warnings, repaired);
-            let given = given.and_then(|given| self.reader.settle(given, &mut self.settling));
-            let warnings = std::mem::take(&mut self.settling.warnings);
-            let made = Made { given, warnings, repaired: std::mem::take(&mut self.settling.repaired) };
-            self.tally.count(place, row.of(&batch.bytes), made, &mut self.ready)?;
+        let places: Vec<_> = batch.rows.iter().map(&mut place).collect();
+        let (source, spare) = (&mut *self.source, std::mem::take(&mut self.spare));
+        let cells = source.has_cells();
+        let digested = |reader: &R, tally: &Tally, notes: &mut Reading, row: &Held, place: Option<Place>| {
+            let make = |row: Row<'_>| reader.make(row);
+            let bytes = row.of(&batch.bytes);
+            place.map(|place| digest((bytes, &row.end), &tally.path, place, cells, &tally.options, notes, make))
+        };
+        if self.tally.options.parallel {
+            let (reader, tally) = (&self.reader, &self.tally);
+            let rows = batch.rows.par_iter().zip(&places).with_min_len(MIN_ROWS);
+            let notes = || Reading::new(tally.options.rules.clone());
+            let made = rows.map_init(notes, |notes, (row, place)| digested(reader, tally, notes, row, *place));
+            let (made, next) = rayon::join(|| made.collect::<Vec<_>>(), || spare.fill(source));
+            self.next = next;
+            for (made, row) in made.into_iter().zip(&batch.rows) {
+                self.take(made, row, &batch.bytes)?;
+            }
+        } else {
+            self.next = spare.fill(source);
+            for (row, place) in batch.rows.iter().zip(places) {
+                let made = digested(&self.reader, &self.tally, &mut self.settling, row, place);
+                self.take(made, row, &batch.bytes)?;
+            }
         }
         self.spare = batch.emptied();
         Ok(true)
+    }
+
+    /// Takes what was made of a row, in the order of the file.
+    fn take(&mut self, made: Option<Made<R::Record>>, row: &Held, bytes: &[u8]) -> Result<()> {
+        // Counted here and not before, since the load may stop at a row in front.
+        let place = self.tally.place(row.number, row.offset, row.is_blank);
+        let (Some(made), Some(place)) = (made, place) else { return Ok(()) };
+        let Made { given, warnings, repaired } = made;
+        (self.settling.warnings, self.settling.repaired) = (warnings, repaired);
+        let given = given.and_then(|given| self.reader.settle(given, &mut self.settling));
+        let warnings = std::mem::take(&mut self.settling.warnings);
+        let made = Made { given, warnings, repaired: std::mem::take(&mut self.settling.repaired) };
+        self.tally.count(place, row.of(bytes), made, &mut self.ready)
     }
 }
 

@@ -62,6 +62,7 @@ impl RecordType for Lm {
     }
 
     fn take(fields: &mut Fields<'_>, envelope: Envelope) -> Result<Self, Reason> {
+        fields.rename("conversations", "messages");
         let name = if fields.has("messages") { "messages" } else { "text" };
         let mut text = fields.need_text(name)?;
         if text.as_plain().is_some() == (name == "messages") {

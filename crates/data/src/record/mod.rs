@@ -22,6 +22,8 @@
 //!
 //! A new kind is one file with a type that implements [`RecordType`], and one line in the list below.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod claim;
 pub mod comparison;
 mod conversation;
@@ -37,7 +39,10 @@ pub mod pair;
 pub mod prompt_only;
 pub mod ranked;
 pub mod rated;
+pub mod reader;
 pub mod rubric;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod segment_pair;
 pub mod sft;
 pub mod step_pair;
@@ -49,7 +54,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use envelope::check_number;
-pub use envelope::{Annotator, Envelope, Provenance, UNDISCLOSED};
+pub use envelope::{Annotator, Envelope, Provenance, UNDISCLOSED, fold_system_into_user};
 pub use fields::{Fields, Reading, as_f64, as_i64, as_id, as_list, as_map, as_string, as_text, describe, wrong_type};
 pub use kind::Kind;
 pub use {
@@ -127,6 +132,12 @@ macro_rules! kinds {
             )*
         }
 
+        /// The JSON Schema, of draft 2020-12, of what records of a kind are written as. Other fields are allowed.
+        #[cfg(feature = "schema")]
+        pub fn json_schema(kind: Kind) -> Value {
+            match kind { $(<$name as RecordType>::KIND => schema::of::<$name>(kind),)* }
+        }
+
         impl Record {
             /// The kind.
             pub const fn kind(&self) -> Kind {
@@ -155,7 +166,8 @@ macro_rules! kinds {
             ///
             /// # Errors
             /// [`Code::Kind`] if it is of no kind; what the kind's [`RecordType::from_fields`] says.
-            pub fn from_fields(fields: Fields<'_>) -> Result<Self, Reason> {
+            pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, Reason> {
+                fields.rename("conversations", "messages");
                 let kind = Kind::of(&fields)?;
                 match kind {
                     $(<$name as RecordType>::KIND => $name::from_fields(fields).map(Self::$name),)*

@@ -150,7 +150,7 @@ impl Pair {
         self.prompt.as_plain() == Some("")
     }
 
-    fn unchecked(prompt: Text, chosen: Text, rejected: Text) -> Self {
+    pub(crate) fn unchecked(prompt: Text, chosen: Text, rejected: Text) -> Self {
         Self {
             prompt,
             chosen,

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_three_labels_the_middle_one_means_what_the_rules_say() {
+    fn d32_plus_one_is_right_minus_one_wrong_and_the_middle_what_the_rules_say() {
         let three = || json!([1, 0, -1]);
         assert_eq!(labels(three(), Rules::default().neutral_as).unwrap(), [RIGHT, WRONG, WRONG]);
         assert_eq!(labels(three(), Some(true)).unwrap(), [RIGHT, RIGHT, WRONG]);
