@@ -315,7 +315,7 @@ mod tests {
             "rejected": "\n\nHuman: q \n\nHuman: r\n\nAssistant: no"});
         let record = one(&HhRlhf::default(), row.clone());
         assert_eq!((&record["prompt"][0]["content"], &record["chosen"][0]["content"]), (&"q ".into(), &" yes ".into()));
-        assert_eq!(load(&HhRlhf::default(), &[row.clone()]).1.warned(Warning::Alternation), 1);
+        assert_eq!(load(&HhRlhf::default(), std::slice::from_ref(&row)).1.warned(Warning::Alternation), 1);
         let record = one(&HhRlhf { trim: true, merge_consecutive: true, group: Some("g".into()) }, row.clone());
         assert_eq!(
             (&record["prompt"][0]["content"], &record["chosen"][0]["content"]),

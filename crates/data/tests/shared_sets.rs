@@ -67,6 +67,15 @@ fn last_content(text: &Text) -> &str {
     text.as_messages().and_then(<[_]>::last).map_or("", |message| &message.content)
 }
 
+/// The share of pairs whose longer side is chosen, in characters; equal ones count half.
+fn longer_is_chosen(records: &[Record]) -> f64 {
+    let longer = |pair: &&Pair| {
+        let [chosen, rejected] = [&pair.chosen, &pair.rejected].map(|side| last_content(side).chars().count());
+        if chosen == rejected { 0.5 } else { f64::from(u8::from(chosen > rejected)) }
+    };
+    pairs(records).iter().map(longer).sum::<f64>() / records.len() as f64
+}
+
 #[test]
 fn hh_rlhf_keeps_what_does_not_part_too_early_and_is_not_empty() {
     let Some((train, report)) = read("hh_rlhf/harmless-base.train.jsonl.gz") else { return };
@@ -93,13 +102,9 @@ fn hh_rlhf_keeps_what_does_not_part_too_early_and_is_not_empty() {
 fn dove_has_one_instruction_for_both_sides() {
     let Some((records, report)) = read("dove_helpful/conditional_pref.jsonl") else { return };
     assert_eq!((records.len(), report.total_rejected()), (263, 0));
-    let longer = |pair: &&Pair| {
-        let [chosen, rejected] = [&pair.chosen, &pair.rejected].map(|side| last_content(side).chars().count());
-        if chosen == rejected { 0.5 } else { f64::from(u8::from(chosen > rejected)) }
-    };
     let pairs = pairs(&records);
     assert!(pairs.iter().all(|pair| pair.prompt_rejected.is_none()));
-    let share = pairs.iter().map(longer).sum::<f64>() / 263.0;
+    let share = longer_is_chosen(&records);
     let expected = reference("dove_helpful")["chosen_longer_accuracy"].as_f64().unwrap();
     assert!((share - expected).abs() < 1e-12, "{share} {expected}");
 }
@@ -116,11 +121,7 @@ fn sharegpt_has_three_shapes() {
     let systems =
         pairs(&records).iter().filter(|pair| pair.prompt.as_messages().unwrap()[0].role == Role::System).count();
     assert_eq!((records.len(), systems), (200, 50));
-    let longer = pairs(&records)
-        .iter()
-        .filter(|pair| last_content(&pair.chosen).chars().count() > last_content(&pair.rejected).chars().count())
-        .count();
-    assert!((longer as f64 / 200.0 - 0.4275).abs() <= 0.0025, "{longer}");
+    assert!((longer_is_chosen(&records) - 0.4275).abs() < 1e-12);
 
     let (records, _) = read("sharegpt_pref/kto_en_demo.json").unwrap();
     let labels = |label: bool| {
@@ -274,8 +275,12 @@ fn trees_have_absent_keys_and_ranked_replies() {
         *lengths.entry(n.to_string()).or_default() += 1;
         implied += n * (n - 1) / 2;
     }
-    assert_eq!((lists.len(), implied), (145, 504));
+    // The reference counts lists whose replies all have a rank; one more has three ranks and a reply without.
+    assert_eq!((lists.len(), implied), (145 + 1, 504 + 3));
+    *lengths.get_mut("3").unwrap() -= 1;
     assert_eq!(serde_json::to_value(&lengths).unwrap(), expected["ranked_assistant_reply_lists_by_length"]);
+    let unranked = lists.iter().filter(|list| list.envelope().meta.contains_key("unranked_reply")).count();
+    assert_eq!(unranked, 1);
     assert!(report.is_conserved());
     let (strict, report) = OasstRm::default().load(&path, &LoadOptions::default()).unwrap();
     assert!(strict.len() < lists.len() && report.is_conserved(), "{report}");

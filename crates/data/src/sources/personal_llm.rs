@@ -10,7 +10,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rand_distr::{Distribution, Gamma};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Reader, Source,
@@ -203,6 +203,8 @@ impl Source for PersonalLlm {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::sources::testing::{but, load, one, reason};
 
@@ -244,7 +246,7 @@ mod tests {
     fn of_interactions_the_chosen_letter_wins() {
         let row = json!({"person_id": 3, "person_weight": [0.5, 0.5], "prompt_1": "q", "response_1_a": "x", "response_1_b": "y",
             "chosen_1": "b", "prompt_2": "r", "response_2_a": "v", "response_2_b": "w", "chosen_2": "a", "test_prompt": "t"});
-        let (records, report) = load(&PersonalLlm, &[row.clone()]);
+        let (records, report) = load(&PersonalLlm, std::slice::from_ref(&row));
         assert_eq!((records.len(), report.used), (2, 1));
         let sides = |i: usize| (&records[i]["chosen"][0]["content"], &records[i]["rejected"][0]["content"]);
         assert_eq!((sides(0), sides(1)), ((&json!("y"), &json!("x")), (&json!("v"), &json!("w"))));

@@ -197,6 +197,8 @@ mod tests {
     use super::*;
     use crate::{record::comparison::Outcome, sources::load_source};
 
+    type Arrays = Vec<(&'static str, Vec<u8>)>;
+
     /// The bytes of an array in NumPy's format 1.0.
     fn npy(kind: &str, shape: &str, numbers: &[f64]) -> Vec<u8> {
         let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
@@ -227,7 +229,7 @@ mod tests {
     }
 
     /// Four pairs of segments of two steps with one state and one action each.
-    fn arrays() -> Vec<(&'static str, Vec<u8>)> {
+    fn arrays() -> Arrays {
         let numbers: Vec<f64> = (0..8).map(f64::from).collect();
         let of = |kind| npy(kind, "(4, 2, 1)", &numbers);
         let label = npy("<f8", "(4,)", &[0.0, 1.0, 0.5, 0.25]);
@@ -257,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_lacks_or_lies_is_named() {
-        let told = |change: &dyn Fn(&mut Vec<(&'static str, Vec<u8>)>)| {
+        let told = |change: &dyn Fn(&mut Arrays)| {
             let mut all = arrays();
             change(&mut all);
             let (folder, path) = archive(&all);

@@ -9,7 +9,7 @@
 //! [`crate::record::UNDISCLOSED`].
 //! **Quirks:** who ranked no film (`no_ranking`) or not all (`partial_ranking`) is left out, and so is who rated no
 //! cuisine (`no_rating`). A cuisine is not rated in two ways: `N/A`, the person does not know it, which
-//! `meta.unknown` lists, and an empty cell.
+//! `meta.unknown` lists, and an empty cell. One header has a no-break space where the others have a space.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub const FILMS: [&str; 6] = [
 const FIRST_RANK: usize = 10;
 
 /// What precedes the name of a cuisine in the header.
-const CUISINE: &str = "Please rate how much you like the traditional cuisine of ";
+const CUISINE: &str = "Please rate how much you like the traditional cuisine of";
 
 /// The films of Star Wars, ranked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn cuisines(row: &mut Fields<'_>) -> Result<Drafts, Reason> {
     let (mut countries, mut ratings, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let mut draft = Draft::new(Kind::Rated).with("prompt", "Please rate how much you like the traditional cuisine of:");
     for (i, column) in columns.iter().enumerate() {
-        let country = column[CUISINE.len()..].trim_end_matches(['.', ':', ' ']).to_owned();
+        let country = column[CUISINE.len()..].trim().trim_end_matches(['.', ':']).to_owned();
         if row.get(column) == Some(&json!("N/A")) {
             row.take(column);
             unknown.push(country.clone());
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_cuisine_is_unrated_in_two_ways_and_5_is_best() {
-        let country = |name: &str| format!("{CUISINE}{name}");
+        let country = |name: &str| format!("{CUISINE} {name}");
         let header = format!(
             "RespondentID,{}:,{}.,{}.,Gender,Age,Household Income,Education,Location (Census Region)",
             country("Algeria"),
@@ -228,7 +228,7 @@ mod tests {
         let (_folder, path) = write("food.csv", &[&[header][..], &rows].concat());
         let (records, report) = load_source(&path, None, &LoadOptions::default()).unwrap();
         assert_eq!((records.len(), report.filtered["no_rating"], report.total_rejected()), (1, 1, 1));
-        let expected = format!("field `{CUISINE}Peru.`: expected a number in [1, 5], found 6");
+        let expected = format!("field `{CUISINE} Peru.`: expected a number in [1, 5], found 6");
         assert_eq!(report.samples[0].message, expected);
         let Record::Rated(rated) = &records[0] else { panic!("rated") };
         let countries: Vec<_> = rated.completions.iter().filter_map(|text| text.as_plain()).collect();
