@@ -1,27 +1,30 @@
-//! The lines of a file, plain or gzip, in bounded memory.
+//! The lines of a file, plain or packed, in bounded memory.
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Cursor, Read},
+    io::{self, BufRead},
     path::{Path, PathBuf},
 };
 
-use flate2::read::MultiGzDecoder;
+use encoding_rs::UTF_8;
 
-use crate::error::{Error, Result};
+use crate::{
+    container::bytes::{Bytes, is_damage},
+    error::{Error, Result},
+    report::Reason,
+};
 
-const BUFFER_LEN: usize = 64 * 1024;
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
-/// Reads a file line by line. Gzip is told by its first two bytes, whatever the file's name; its members are joined.
+/// Reads a file line by line. Gzip and Zstandard are told by their first bytes, whatever the file's name; members and
+/// frames are joined.
 ///
 /// A line ends at the byte 0x0A and nowhere else (U+2028 and form feeds occur inside real conversations); one 0x0D
 /// before it is dropped, and so is a byte-order mark at the start of the file. A last line needs no newline.
 pub struct Lines {
     path: PathBuf,
     source: Box<dyn BufRead + Send>,
-    gzip: bool,
+    packed: bool,
     max_line_bytes: usize,
     buffer: Vec<u8>,
     number: usize,
@@ -52,7 +55,9 @@ pub enum LineEnd {
     File,
     /// It has this many bytes, more than the limit; the rest was skipped.
     TooLong(u64),
-    /// The gzip stream broke off or is damaged; nothing after it can be read. The line may have no byte at all.
+    /// Its container says that it is no row.
+    Bad(Reason),
+    /// The packed stream broke off or is damaged; nothing after it can be read. The line may have no byte at all.
     Broken(io::Error),
 }
 
@@ -67,29 +72,26 @@ impl Lines {
     /// Opens a file. No line longer than `max_line_bytes` is ever held in memory.
     ///
     /// # Errors
-    /// [`Error::Open`] if the file cannot be opened, [`Error::Read`] if its first bytes cannot be read.
+    /// [`Error::Open`] if the file cannot be opened.
     pub fn open(path: impl AsRef<Path>, max_line_bytes: usize) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let file = File::open(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
-        Self::over(path, file, max_line_bytes)
+        Ok(Self::over(&path, Bytes::over(file, UTF_8), max_line_bytes))
     }
 
-    fn over(path: PathBuf, mut reader: impl Read + Send + 'static, max_line_bytes: usize) -> Result<Self> {
-        let mut head = Vec::new();
-        let read = reader.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head);
-        read.map_err(|source| Error::Read { path: path.clone(), line: 1, source })?;
-        let gzip = head == GZIP_MAGIC;
-        let whole = Cursor::new(head).chain(reader);
-        let source: Box<dyn BufRead + Send> = match gzip {
-            true => Box::new(BufReader::with_capacity(BUFFER_LEN, MultiGzDecoder::new(whole))),
-            false => Box::new(BufReader::with_capacity(BUFFER_LEN, whole)),
-        };
-        Ok(Self { path, source, gzip, max_line_bytes, buffer: Vec::new(), number: 0, offset: 0, done: false })
+    pub(crate) fn over(path: &Path, bytes: Bytes, max_line_bytes: usize) -> Self {
+        let (path, source, packed) = (path.to_path_buf(), bytes.source, bytes.packed);
+        Self { path, source, packed, max_line_bytes, buffer: Vec::new(), number: 0, offset: 0, done: false }
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the bytes were packed.
+    pub fn is_packed(&self) -> bool {
+        self.packed
     }
 
     /// The next line, or none at the end of the file and after a line that is [`LineEnd::Broken`].
@@ -106,7 +108,7 @@ impl Lines {
             let chunk = match self.source.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if self.gzip && is_damage(&error) => break LineEnd::Broken(error),
+                Err(error) if self.packed && is_damage(&error) => break LineEnd::Broken(error),
                 Err(source) => {
                     self.done = true;
                     return Err(Error::Read { path: self.path.clone(), line: self.number + 1, source });
@@ -115,7 +117,7 @@ impl Lines {
             if chunk.is_empty() {
                 break LineEnd::File;
             }
-            let newline = chunk.iter().position(|&byte| byte == b'\n');
+            let newline = memchr::memchr(b'\n', chunk);
             let part = &chunk[..newline.unwrap_or(chunk.len())];
             len += part.len() as u64;
             let consumed = part.len() + usize::from(newline.is_some());
@@ -148,14 +150,8 @@ impl Lines {
     }
 }
 
-/// What the decoder reports about the stream, as opposed to what the system reports about the file.
-fn is_damage(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | InvalidInput | InvalidData)
-}
-
 /// Appends as `Vec` does, doubling, but never reserves more than `limit` bytes.
-fn extend_within(buffer: &mut Vec<u8>, part: &[u8], limit: usize) {
+pub(crate) fn extend_within(buffer: &mut Vec<u8>, part: &[u8], limit: usize) {
     let needed = buffer.len() + part.len();
     if needed > buffer.capacity() {
         let capacity = needed.max((2 * buffer.capacity()).min(limit));
@@ -166,10 +162,16 @@ fn extend_within(buffer: &mut Vec<u8>, part: &[u8], limit: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Cursor, Read};
+
     use super::*;
 
+    fn over(reader: impl Read + Send + 'static, limit: usize) -> Lines {
+        Lines::over(Path::new("x"), Bytes::over(reader, UTF_8), limit)
+    }
+
     fn lines(bytes: impl AsRef<[u8]>, limit: usize) -> Vec<(usize, u64, Vec<u8>, String)> {
-        let mut lines = Lines::over("x".into(), Cursor::new(bytes.as_ref().to_vec()), limit).unwrap();
+        let mut lines = over(Cursor::new(bytes.as_ref().to_vec()), limit);
         let mut out = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
             out.push((line.number, line.offset, line.bytes.to_vec(), format!("{:?}", line.end)));
@@ -200,7 +202,7 @@ mod tests {
     #[test]
     fn a_long_line_is_never_held_in_full() {
         let long = io::repeat(b'a').take(50_000_000).chain(Cursor::new("\nnext\n"));
-        let mut lines = Lines::over("x".into(), long, 1 << 20).unwrap();
+        let mut lines = over(long, 1 << 20);
         let line = lines.next_line().unwrap().unwrap();
         assert!(matches!(line.end, LineEnd::TooLong(50_000_000)));
         assert_eq!(line.bytes.len(), 1 << 20);
@@ -216,7 +218,7 @@ mod tests {
                 Err(io::Error::other("the disk is gone"))
             }
         }
-        let mut lines = Lines::over("x".into(), Cursor::new("one\ntwo").chain(Failing), 100).unwrap();
+        let mut lines = over(Cursor::new("one\ntwo").chain(Failing), 100);
         assert_eq!(lines.next_line().unwrap().unwrap().bytes, b"one");
         let error = lines.next_line().unwrap_err();
         assert_eq!(error.to_string(), "cannot read `x` at line 2");

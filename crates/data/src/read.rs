@@ -3,19 +3,25 @@
 //! A reader hands [`read_jsonl`] a path, options and a closure that makes a record of a [`Row`] or gives the [`Reason`]
 //! why it cannot; one whose rows are not one record each implements [`RowReader`]. The loop owns everything else:
 //! containers, line limits, encodings, repairs, what to do with a reject, and the [`LoadReport`] in which no line is lost.
+//! [`crate::parallel`] is the same loop on all cores.
 
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use encoding_rs::{Encoding, UTF_8};
+
 use crate::{
+    container::{self, Container, RowSource},
     error::{Error, Result},
-    lines::Lines,
+    lines::LineEnd,
     record::{Fields, Reading},
     report::{Code, LoadReport, Reason, Reject, Warning, excerpt_bytes},
     row::{Place, Row, parse_fields},
     rules::Rules,
+    users::Users,
 };
 
 /// What to do with a row that cannot be used.
@@ -49,6 +55,22 @@ pub struct LoadOptions {
     pub max_reject_samples: usize,
     /// How rows become records, where there is a choice.
     pub rules: Rules,
+    /// What the file holds its rows in. Default: told by content and name.
+    pub container: Container,
+    /// The encoding of the text, such as `encoding_rs::MACINTOSH`; byte offsets then count bytes of the same text in
+    /// UTF-8. Default: UTF-8.
+    pub encoding: &'static Encoding,
+    /// Records of a table to leave out behind its header, where that has several lines; they are no rows. Default: 0.
+    pub skip_after_header: usize,
+    /// Use all threads of rayon's pool where a reader can. Records and report are the same. Default: yes.
+    pub parallel: bool,
+    /// [`crate::load()`] takes records of several kinds from one file. Default: no, those of another kind than the first
+    /// are rejects.
+    pub mixed: bool,
+    /// The split that [`crate::load()`] puts into records that name none. Default: none.
+    pub split: Option<String>,
+    /// The table of users; [`crate::load()`] counts records whose user is not in it. Default: none, nobody is counted.
+    pub users: Option<Arc<Users>>,
 }
 
 impl Default for LoadOptions {
@@ -61,6 +83,13 @@ impl Default for LoadOptions {
             max_reject_fraction: 0.5,
             max_reject_samples: 100,
             rules: Rules::default(),
+            container: Container::Auto,
+            encoding: UTF_8,
+            skip_after_header: 0,
+            parallel: true,
+            mixed: false,
+            split: None,
+            users: None,
         }
     }
 }
@@ -121,7 +150,7 @@ where
     }
 }
 
-/// Reads a whole JSON Lines file, plain or compressed, through `parse`.
+/// Reads a whole file in any [`container`], JSON Lines most often, through `parse`.
 ///
 /// The records come in the order of the file. Of a key that a row has twice the last value counts, and the row is
 /// counted under [`crate::Warning::DupKey`] (keys inside nested objects are not looked at).
@@ -170,13 +199,11 @@ pub fn read_rows<R: RowReader>(
 /// Ends after the first error. Whether the file holds any record, and whether too many rows were rejected, is known
 /// only at its end: the last item may be that error.
 pub struct JsonLines<R: RowReader> {
-    path: PathBuf,
-    lines: Lines,
-    options: LoadOptions,
+    source: Box<dyn RowSource>,
     reader: R,
     ready: VecDeque<R::Record>,
-    report: LoadReport,
-    first: Option<Box<Reject>>,
+    tally: Tally,
+    notes: Reading,
     done: bool,
 }
 
@@ -199,68 +226,35 @@ impl<R: RowReader> JsonLines<R> {
     /// # Errors
     /// [`Error::Domain`], [`Error::Open`] and [`Error::Read`].
     pub fn with(path: impl AsRef<Path>, options: &LoadOptions, reader: R) -> Result<Self> {
+        Self::over(open(path.as_ref(), options)?, path.as_ref(), options, reader)
+    }
+
+    /// Reads rows that another part of the crate takes out of a file.
+    pub(crate) fn over(source: Box<dyn RowSource>, path: &Path, options: &LoadOptions, reader: R) -> Result<Self> {
         options.validate()?;
-        let lines = Lines::open(path, options.max_line_bytes)?;
-        let (path, options) = (lines.path().to_path_buf(), options.clone());
-        let (ready, report) = (VecDeque::new(), LoadReport::default());
-        Ok(Self { path, lines, options, reader, ready, report, first: None, done: false })
+        let (tally, notes) = (Tally::new(path, options), Reading::new(options.rules.clone()));
+        Ok(Self { source, reader, ready: VecDeque::new(), tally, notes, done: false })
     }
 
     /// The counts so far.
     pub fn report(&self) -> &LoadReport {
-        &self.report
+        &self.tally.report
     }
 
     /// The counts so far, by value.
     pub fn into_report(self) -> LoadReport {
-        self.report
+        self.tally.report
     }
 
     /// Takes one line; false at the end of the file.
     fn step(&mut self) -> Result<bool> {
-        let Some(line) = self.lines.next_line()? else { return Ok(false) };
-        let record_index = self.report.lines - self.report.blank;
-        self.report.lines += 1;
-        if line.is_blank() {
-            self.report.blank += 1;
-            return Ok(true);
-        }
-        if record_index == 0
-            && let Some(error) = not_data(&self.path, line.bytes)
-        {
-            return Err(error);
-        }
-        let mut reading = Reading::new(self.options.rules.clone());
-        let place = Place { line: line.number, byte_offset: line.offset, record_index };
-        let given = parse_fields(&line, self.options.repair, &mut reading).and_then(|map| {
-            let fields = Fields::new(map, &mut reading);
-            let (line, byte_offset) = (line.number, line.offset);
-            self.reader.row(Row { file: &self.path, line, byte_offset, record_index, fields })
-        });
-        let denied = reading.warnings().iter().find(|warning| self.options.deny_warnings.contains(warning));
-        let given = match denied {
-            Some(warning) if given.is_ok() => {
-                Err(Reason::new(Code::Denied, format!("{warning}, which the options deny")))
-            }
-            _ => given,
-        };
-        match given {
-            Ok(Given::Filtered(name)) => *self.report.filtered.entry(name).or_default() += 1,
-            Ok(given) => {
-                self.report.used += 1;
-                reading.warnings().iter().for_each(|&warning| *self.report.warnings.entry(warning).or_default() += 1);
-                reading.repaired().iter().for_each(|&code| *self.report.repaired.entry(code).or_default() += 1);
-                match given {
-                    Given::Record(record) => self.ready.push_back(record),
-                    Given::Records(records) => self.ready.extend(records),
-                    Given::Filtered(_) => {}
-                }
-            }
-            Err(reason) => {
-                let excerpt = excerpt_bytes(line.bytes);
-                self.reject(place, reason, excerpt)?;
-            }
-        }
+        let cells = self.source.has_cells();
+        let Some(line) = self.source.next_line()? else { return Ok(false) };
+        let Some(place) = self.tally.place(line.number, line.offset, line.is_blank()) else { return Ok(true) };
+        let (path, options) = (&self.tally.path, &self.tally.options);
+        let made =
+            digest((line.bytes, &line.end), path, place, cells, options, &mut self.notes, |row| self.reader.row(row));
+        self.tally.count(place, line.bytes, made, &mut self.ready)?;
         Ok(true)
     }
 
@@ -269,9 +263,91 @@ impl<R: RowReader> JsonLines<R> {
         let (records, rejected) = self.reader.late(end);
         self.ready.extend(records);
         rejected.into_iter().try_for_each(|(place, reason)| {
-            self.report.used -= 1;
-            self.reject(place, reason, String::new())
+            self.tally.report.used -= 1;
+            self.tally.reject(place, reason, String::new())
         })
+    }
+}
+
+/// Checks the options and opens a file.
+pub(crate) fn open(path: &Path, options: &LoadOptions) -> Result<Box<dyn RowSource>> {
+    options.validate()?;
+    container::open(path, options)
+}
+
+/// What one row gives, before anything that depends on other rows.
+pub(crate) struct Made<T> {
+    pub given: std::result::Result<Given<T>, Reason>,
+    pub warnings: Vec<Warning>,
+    pub repaired: Vec<Code>,
+}
+
+/// Parses a row and makes of it what `make` makes.
+pub(crate) fn digest<T>(
+    (bytes, end): (&[u8], &LineEnd),
+    file: &Path,
+    place: Place,
+    cells: bool,
+    options: &LoadOptions,
+    notes: &mut Reading,
+    make: impl FnOnce(Row<'_>) -> std::result::Result<Given<T>, Reason>,
+) -> Made<T> {
+    notes.cells = cells;
+    let given = parse_fields(bytes, end, options.repair, notes).and_then(|map| {
+        let fields = Fields::new(map, notes);
+        let Place { line, byte_offset, record_index } = place;
+        make(Row { file, line, byte_offset, record_index, fields })
+    });
+    let (warnings, repaired) = (std::mem::take(&mut notes.warnings), std::mem::take(&mut notes.repaired));
+    Made { given, warnings, repaired }
+}
+
+/// The report of a file as it grows, and what the options say about its rejects.
+pub(crate) struct Tally {
+    pub path: PathBuf,
+    pub options: LoadOptions,
+    pub report: LoadReport,
+    first: Option<Box<Reject>>,
+}
+
+impl Tally {
+    pub fn new(path: &Path, options: &LoadOptions) -> Self {
+        let (path, options) = (path.to_path_buf(), options.clone());
+        Self { path, options, report: LoadReport::default(), first: None }
+    }
+
+    /// Counts a line; where its row stands, or none if it is blank.
+    pub fn place(&mut self, line: usize, byte_offset: u64, is_blank: bool) -> Option<Place> {
+        let record_index = self.report.lines - self.report.blank;
+        self.report.lines += 1;
+        self.report.blank += usize::from(is_blank);
+        (!is_blank).then_some(Place { line, byte_offset, record_index })
+    }
+
+    /// Counts what came of a row, and keeps its records.
+    pub fn count<T>(&mut self, place: Place, bytes: &[u8], made: Made<T>, ready: &mut VecDeque<T>) -> Result<()> {
+        let denied = made.warnings.iter().find(|warning| self.options.deny_warnings.contains(warning));
+        let given = match denied {
+            Some(warning) if made.given.is_ok() => {
+                Err(Reason::new(Code::Denied, format!("{warning}, which the options deny")))
+            }
+            _ => made.given,
+        };
+        match given {
+            Ok(Given::Filtered(name)) => *self.report.filtered.entry(name).or_default() += 1,
+            Ok(given) => {
+                self.report.used += 1;
+                made.warnings.iter().for_each(|&warning| *self.report.warnings.entry(warning).or_default() += 1);
+                made.repaired.iter().for_each(|&code| *self.report.repaired.entry(code).or_default() += 1);
+                match given {
+                    Given::Record(record) => ready.push_back(record),
+                    Given::Records(records) => ready.extend(records),
+                    Given::Filtered(_) => {}
+                }
+            }
+            Err(reason) => self.reject(place, reason, excerpt_bytes(bytes))?,
+        }
+        Ok(())
     }
 
     fn reject(&mut self, place: Place, reason: Reason, excerpt: String) -> Result<()> {
@@ -296,7 +372,7 @@ impl<R: RowReader> JsonLines<R> {
     }
 
     /// What can be said only at the end of the file.
-    fn finish(&mut self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<()> {
         debug_assert!(self.report.is_conserved(), "every line is blank, used, filtered or rejected");
         let path = self.path.clone();
         let (rejected, rows) = (self.report.total_rejected(), self.report.lines - self.report.blank);
@@ -317,7 +393,7 @@ impl<R: RowReader> Iterator for JsonLines<R> {
     fn next(&mut self) -> Option<Result<R::Record>> {
         loop {
             if let Some(record) = self.ready.pop_front() {
-                self.report.records += 1;
+                self.tally.report.records += 1;
                 return Some(Ok(record));
             }
             if self.done {
@@ -328,7 +404,7 @@ impl<R: RowReader> Iterator for JsonLines<R> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.done = true;
-                    if let Err(error) = self.finish() {
+                    if let Err(error) = self.tally.finish() {
                         self.ready.clear();
                         return Some(Err(error));
                     }
@@ -340,15 +416,5 @@ impl<R: RowReader> Iterator for JsonLines<R> {
                 }
             }
         }
-    }
-}
-
-/// Tells a Git LFS pointer and a saved web page by the first line that is not blank.
-fn not_data(path: &Path, bytes: &[u8]) -> Option<Error> {
-    let path = path.to_path_buf();
-    match bytes.trim_ascii_start() {
-        [b'<', b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?', ..] => Some(Error::Html { path }),
-        text if text.starts_with(b"version https://git-lfs.github.com/spec/") => Some(Error::LfsPointer { path }),
-        _ => None,
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value, error::Category};
 
 use crate::{
-    lines::{Line, LineEnd},
+    lines::LineEnd,
     record::{Fields, Provenance, Reading},
     report::{Code, Reason, Warning, excerpt_bytes},
 };
@@ -65,15 +65,17 @@ pub struct Place {
 
 /// The object on a line. With `repair`, what can be mended is mended and noted.
 pub(crate) fn parse_fields(
-    line: &Line<'_>,
+    bytes: &[u8],
+    end: &LineEnd,
     repair: bool,
     reading: &mut Reading,
 ) -> std::result::Result<Map<String, Value>, Reason> {
-    let last = match &line.end {
+    let last = match end {
         LineEnd::Newline => false,
         LineEnd::File => true,
+        LineEnd::Bad(reason) => return Err(reason.clone()),
         LineEnd::TooLong(len) => {
-            let message = format!("expected a line of at most {} bytes, found {len}", line.bytes.len());
+            let message = format!("expected a line of at most {} bytes, found {len}", bytes.len());
             return Err(Reason::new(Code::LineTooLong, message));
         }
         LineEnd::Broken(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -83,16 +85,16 @@ pub(crate) fn parse_fields(
             return Err(Reason::new(Code::Truncated, format!("the compressed stream is damaged here: {error}")));
         }
     };
-    let text = match std::str::from_utf8(line.bytes) {
+    let text = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) if repair => {
             reading.repair(Code::Utf8);
-            String::from_utf8_lossy(line.bytes)
+            String::from_utf8_lossy(bytes)
         }
         Err(error) => {
             let start = error.valid_up_to();
             let message = format!("invalid UTF-8 at column {}", start + 1);
-            let excerpt = excerpt_bytes(&line.bytes[start.saturating_sub(60)..]);
+            let excerpt = excerpt_bytes(&bytes[start.saturating_sub(60)..]);
             return Err(Reason::new(Code::Utf8, message).with_excerpt(&excerpt));
         }
     };
@@ -155,7 +157,9 @@ fn mend(text: &str) -> (String, Vec<Code>) {
 }
 
 fn json_reason(text: &str, error: &serde_json::Error, last: bool) -> Reason {
-    let (column, message) = (error.column(), error.to_string());
+    // Where in the row the parser stopped, counted from 1; a row of an array may have several lines.
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let (column, message) = (before + error.column(), error.to_string());
     let what = message.rfind(" at line ").map_or(&message[..], |end| &message[..end]);
     // The parser points at the token or just into it ("-Infinity").
     let nonfinite = (column.saturating_sub(2)..column)
@@ -220,16 +224,14 @@ mod tests {
 
     fn parse(text: &str, end: LineEnd) -> Result<(Map<String, Value>, usize), Reason> {
         let mut reading = Reading::default();
-        let line = Line { number: 1, offset: 0, bytes: text.as_bytes(), end };
-        parse_fields(&line, false, &mut reading).map(|fields| (fields, reading.warnings().len()))
+        parse_fields(text.as_bytes(), &end, false, &mut reading).map(|fields| (fields, reading.warnings().len()))
     }
 
     #[test]
     fn d29_what_can_be_mended_is_mended_and_counted() {
         let mend = |bytes: &[u8]| {
             let mut reading = Reading::default();
-            let line = Line { number: 1, offset: 0, bytes, end: LineEnd::Newline };
-            let fields = parse_fields(&line, true, &mut reading).unwrap();
+            let fields = parse_fields(bytes, &LineEnd::Newline, true, &mut reading).unwrap();
             (Value::Object(fields), reading.repaired().to_vec())
         };
         let (fields, codes) = mend(br#"{"a": NaN, "b": [-Infinity, Infinity, "NaN"], "c": "\\"}"#);

@@ -22,12 +22,14 @@ pub struct Reading {
     pub rules: Rules,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) repaired: Vec<Code>,
+    /// Whether the values are cells of a table, in which numbers, booleans, lists and objects are text as well.
+    pub(crate) cells: bool,
 }
 
 impl Reading {
     /// Under these rules, with nothing noted.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, warnings: Vec::new(), repaired: Vec::new() }
+        Self { rules, ..Self::default() }
     }
 
     /// Notes that the row is odd. It counts once, and only if the row becomes a record.
@@ -145,9 +147,33 @@ impl<'a> Fields<'a> {
         self.map
     }
 
+    /// What is left, and the notes.
+    pub(crate) fn into_parts(self) -> (Map<String, Value>, &'a mut Reading) {
+        (self.map, self.reading)
+    }
+
     /// Takes a field out; none if it is absent or null.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.map.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field out that is no text: in a cell of a table it is written as JSON, or as Python writes booleans.
+    fn take_typed(&mut self, name: &str) -> Option<Value> {
+        self.take(name).map(|value| self.typed(value))
+    }
+
+    fn typed(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) if self.reading.cells => match &text[..] {
+                "True" => Value::Bool(true),
+                "False" => Value::Bool(false),
+                _ => match serde_json::from_str(&text) {
+                    Ok(Value::String(_)) | Err(_) => Value::String(text),
+                    Ok(value) => value,
+                },
+            },
+            value => value,
+        }
     }
 
     /// Takes a field out.
@@ -213,7 +239,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn f64(&mut self, name: &str) -> Taken<Option<f64>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_f64(&value, &path, self.reading)).transpose()
+        self.take_typed(name).map(|value| as_f64(&value, &path, self.reading)).transpose()
     }
 
     /// [`Self::f64`] of a field that must be there.
@@ -222,6 +248,7 @@ impl<'a> Fields<'a> {
     /// Those of [`Self::need`] and [`Self::f64`].
     pub fn need_f64(&mut self, name: &str) -> Taken<f64> {
         let value = self.need(name, "a number")?;
+        let value = self.typed(value);
         as_f64(&value, &self.path(name), self.reading)
     }
 
@@ -231,7 +258,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn i64(&mut self, name: &str) -> Taken<Option<i64>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_i64(&value, &path)).transpose()
+        self.take_typed(name).map(|value| as_i64(&value, &path)).transpose()
     }
 
     /// Takes a whole number that is not negative.
@@ -251,7 +278,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn bool(&mut self, name: &str) -> Taken<Option<bool>> {
         let path = self.path(name);
-        match self.take(name) {
+        match self.take_typed(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(wrong_type(&path, "a boolean", &other)),
@@ -264,7 +291,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn list(&mut self, name: &str) -> Taken<Option<Vec<Value>>> {
         let path = self.path(name);
-        self.take(name).map(|value| as_list(value, &path)).transpose()
+        self.take_typed(name).map(|value| as_list(value, &path)).transpose()
     }
 
     /// Takes a list whose elements `each` makes, from the element and its path, such as `labels[2]`.
@@ -370,7 +397,7 @@ impl<'a> Fields<'a> {
     /// [`Code::Type`] for anything else.
     pub fn object(&mut self, name: &str) -> Taken<Option<Map<String, Value>>> {
         let path = self.path(name);
-        match self.take(name) {
+        match self.take_typed(name) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
             Some(other) => Err(wrong_type(&path, "an object", &other)),
