@@ -39,7 +39,6 @@ pub mod pair;
 pub mod prompt_only;
 pub mod ranked;
 pub mod rated;
-pub mod reader;
 pub mod rubric;
 #[cfg(feature = "schema")]
 mod schema;
