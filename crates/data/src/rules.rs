@@ -43,9 +43,6 @@ pub struct Rules {
     /// Put a prompt's system message in front of what the user says first, for templates without system messages; counted
     /// as a warning. Default: no.
     pub fold_system_into_user: bool,
-    /// Rows of one file may be of different kinds; otherwise those of another kind than the first are rejected.
-    /// Default: no.
-    pub mixed: bool,
     /// What to do with two sides that part before the last answer.
     pub divergence: Divergence,
     /// Where the shared prompt of two strings ends.
@@ -67,7 +64,6 @@ impl Default for Rules {
             allow_empty_prompt: false,
             strict_prompt: false,
             fold_system_into_user: false,
-            mixed: false,
             divergence: Divergence::KeepTail,
             prompt_end: PromptEnd::Word,
             coerce_labels: false,

@@ -210,7 +210,7 @@ pub(super) fn take_system(fields: &mut Fields<'_>, prompt: &mut Text) -> Result<
 }
 
 /// Puts the system message that opens a conversation in front of the user's first message, with an empty line between;
-/// whether it did. The user's must follow and both must be text.
+/// whether it did. It does not without a message of the user, or where the system message holds more than text.
 ///
 /// # Example
 /// ```
@@ -221,12 +221,16 @@ pub(super) fn take_system(fields: &mut Fields<'_>, prompt: &mut Text) -> Result<
 /// assert!(!fold_system_into_user(&mut messages));
 /// ```
 pub fn fold_system_into_user(messages: &mut Vec<Message>) -> bool {
-    let is_text = |message: &Message| message.form == ContentForm::Text;
-    let [system, user, ..] = &mut messages[..] else { return false };
-    if (system.role, user.role) != (Role::System, Role::User) || !is_text(system) || !is_text(user) {
+    let is_text = |message: &Message| message.role == Role::System && message.non_text_part().is_none();
+    let Some(system) = messages.first().filter(|first| is_text(first)).map(|first| format!("{}\n\n", first.content))
+    else {
         return false;
+    };
+    let Some(user) = messages.iter_mut().find(|message| message.role == Role::User) else { return false };
+    user.content.insert_str(0, &system);
+    if let ContentForm::Parts(parts) = &mut user.form {
+        parts.insert(0, serde_json::json!({"type": "text", "text": system}));
     }
-    user.content = format!("{}\n\n{}", system.content, user.content);
     messages.remove(0);
     true
 }
@@ -310,6 +314,28 @@ mod tests {
         assert_eq!(read(alone, true), (Ok(vec!["s\n\nq".into()]), vec![Warning::SystemFolded]));
         let none = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]});
         assert_eq!(read(none, true), (Ok(vec!["q".into(), "a".into()]), vec![]));
+    }
+
+    #[test]
+    fn a_system_message_is_folded_into_parts_and_past_other_speakers() {
+        let read = |value: Value| serde_json::from_value::<Vec<Message>>(value).unwrap();
+        let fold = |value: Value| {
+            let mut messages = read(value);
+            (fold_system_into_user(&mut messages), messages)
+        };
+        let system = json!({"role": "system", "content": "s"});
+        let image = json!({"type": "image", "url": "u"});
+        let greeting = json!({"role": "assistant", "content": "hi"});
+        let (folded, messages) = fold(json!([system, greeting, {"role": "user", "content": [image]}]));
+        let expected = json!([greeting, {"role": "user", "content": [{"type": "text", "text": "s\n\n"}, image]}]);
+        assert_eq!((folded, messages), (true, read(expected)));
+        for kept in [
+            json!([system, greeting]),
+            json!([greeting, {"role": "user", "content": "q"}]),
+            json!([{"role": "system", "content": [image]}, {"role": "user", "content": "q"}]),
+        ] {
+            assert_eq!(fold(kept.clone()), (false, read(kept)));
+        }
     }
 
     #[test]

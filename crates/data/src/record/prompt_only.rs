@@ -9,7 +9,7 @@ use super::{
     envelope::take_prompt,
     rubric::{Criterion, check_rubric, take_rubric},
 };
-use crate::report::{Code, Reason};
+use crate::report::Reason;
 
 /// A constraint that a checker of instructions knows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,7 +69,7 @@ impl PromptOnly {
     /// A prompt alone.
     ///
     /// # Errors
-    /// [`Code::Empty`], [`Code::EmptyList`] for a prompt that says nothing, [`Code::TwoSystem`].
+    /// [`crate::Code::Empty`], [`crate::Code::EmptyList`] for a prompt that says nothing, [`crate::Code::TwoSystem`].
     pub fn new(prompt: impl Into<Text>) -> Result<Self, Reason> {
         let record = Self::unchecked(prompt.into());
         record.validate()?;
@@ -133,7 +133,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{record::Reading, report::Warning};
+    use crate::{
+        record::Reading,
+        report::{Code, Warning},
+    };
 
     #[test]
     fn a_prompt_carries_what_its_answers_are_checked_by() {
