@@ -88,7 +88,7 @@ fn split(name: &'static str, pairs: &[TokenPair], sft: &PairLogpsCache, policy: 
     let gains = |policy: &[f64], sft: &[f64]| policy.iter().zip(sft).map(|(p, s)| p - s).collect::<Vec<f64>>();
     let (chosen, rejected) = (gains(&policy.chosen, &sft.chosen), gains(&policy.rejected, &sft.rejected));
     let margins: Vec<f64> = chosen.iter().zip(&rejected).map(|(c, r)| c - r).collect();
-    let groups: Vec<&str> = pairs.iter().map(|pair| pair.envelope.group.as_deref().unwrap_or("all")).collect();
+    let groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_deref().unwrap_or("all")).collect();
     Ok(Split {
         name,
         ranking: [

@@ -19,7 +19,7 @@ use accordant::{
     data::{
         OnReject,
         tokenize::Tokenizer,
-        tokens::{Overflow, TokenPair, Truncation},
+        tokens::{TokenPair, Truncation},
         world::WorldConfig,
     },
     lm::decoder::{Decoder, DecoderConfig},
@@ -129,12 +129,7 @@ impl Args {
         }
         let real = !self.data.is_empty();
         let max_length = self.max_length as usize;
-        let truncation = Truncation {
-            max_completion_length: Some(max_length / 2),
-            max_prompt_length: None,
-            max_length,
-            overflow: Overflow::KeepEnd,
-        };
+        let truncation = Truncation { max_completion_length: Some(max_length / 2), ..Truncation::keep_end(max_length) };
         truncation.validate()?;
         let steps = |given: Option<usize>, long, short| given.unwrap_or(if self.short { short } else { long });
         let train = |steps, rate| {

@@ -257,6 +257,8 @@ pub enum Warning {
     Delta,
     /// The position bias grows with the difficulty.
     DifficultyPosition,
+    /// A system message was put in front of what the user says.
+    SystemFolded,
 }
 
 impl Warning {
@@ -290,6 +292,7 @@ impl Warning {
             Self::KlBatch1 => "W_KL_BATCH1",
             Self::Delta => "W_DELTA",
             Self::DifficultyPosition => "W_DIFFICULTY_POSITION",
+            Self::SystemFolded => "W_SYSTEM_FOLDED",
         }
     }
 }

@@ -6,7 +6,12 @@
 use accordant_ops::{TokenLogps, check_shape, selected::TokenIds};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::{Error, Result, tokens::TokenPair};
+pub use crate::rows::PadSide;
+use crate::{
+    Error, Result,
+    rows::{Padded, TokenRow},
+    tokens::TokenPair,
+};
 
 /// One row of a batch: a prompt that is read and a completion that is scored.
 #[derive(Debug, Clone, Copy)]
@@ -15,16 +20,6 @@ pub struct Sequence<'a> {
     pub prompt: &'a [u32],
     /// Read and scored, but for a first token that nothing precedes.
     pub completion: &'a [u32],
-}
-
-/// On which side rows are filled to the same length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PadSide {
-    /// Before the first token, as generation needs it.
-    Left,
-    /// After the last token, as training batches usually are.
-    #[default]
-    Right,
 }
 
 /// How rows are brought to one length.
@@ -78,32 +73,42 @@ impl TokenBatch {
     /// # Ok::<(), accordant_data::Error>(())
     /// ```
     pub fn new(rows: &[Sequence<'_>], vocab_size: usize, padding: Padding, device: &Device) -> Result<Self> {
-        let len = |row: &Sequence<'_>| row.prompt.len() + row.completion.len();
-        // Rows without any token are padding: backends do not take tensors without a column.
-        let seq = (rows.iter().map(len).max().unwrap_or(0) + padding.extra).max(1);
-        let shape = [rows.len(), seq];
-        let mut ids = vec![i64::from(PAD_ID); rows.len() * seq];
-        let (mut attended, mut scored) = (vec![false; ids.len()], vec![false; ids.len()]);
-        let (mut sources, mut places, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        let rows: Vec<_> = rows.iter().map(|row| TokenRow::of(row.prompt, row.completion)).collect();
+        Self::of_rows(&rows, vocab_size, padding, device)
+    }
+
+    /// Lays out rows of which any tokens may be scored, such as two answers with a user's words between them.
+    ///
+    /// # Errors
+    /// As [`TokenBatch::new`].
+    ///
+    /// # Example
+    /// ```
+    /// use accordant_data::{collate::{Padding, TokenBatch}, rows::TokenRow};
+    /// use burn::tensor::Device;
+    /// let row = TokenRow { ids: vec![1, 2, 3, 4], mask: vec![true, true, false, true] };
+    /// let batch = TokenBatch::of_rows(&[row], 9, Padding::default(), &Device::flex())?;
+    /// assert_eq!(batch.targets.counted().try_to_vec_as::<i64>().unwrap(), [2, 4]); // nothing predicts the first token
+    /// # Ok::<(), accordant_data::Error>(())
+    /// ```
+    pub fn of_rows(rows: &[TokenRow], vocab_size: usize, padding: Padding, device: &Device) -> Result<Self> {
         for (number, row) in rows.iter().enumerate() {
-            let start = number * seq
-                + match padding.side {
-                    PadSide::Left => seq - len(row),
-                    PadSide::Right => 0,
-                };
-            for (position, &id) in row.prompt.iter().chain(row.completion).enumerate() {
-                if id as usize >= vocab_size {
-                    return Err(Error::TokenId { row: number, position, id, vocab_size });
-                }
-                let place = start + position;
-                ids[place] = i64::from(id);
-                attended[place] = true;
-                if position >= row.prompt.len().max(1) {
-                    scored[place] = true;
-                    sources.push(place as i64 - 1);
-                    places.push(place as i64);
-                    targets.push(i64::from(id));
-                }
+            if let Some((position, id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= vocab_size) {
+                return Err(Error::TokenId { row: number, position, id: *id, vocab_size });
+            }
+        }
+        // Rows without any token are padding: backends do not take tensors without a column.
+        let seq = (rows.iter().map(|row| row.ids.len()).max().unwrap_or(0) + padding.extra).max(1);
+        let Padded { ids, attended, mut scored, .. } = Padded::with_len(rows, PAD_ID, padding.side, seq);
+        let shape = [rows.len(), seq];
+        let (mut sources, mut places, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, id) in ids.iter().enumerate() {
+            // Nothing predicts the first token of a row.
+            scored[place] &= place % seq > 0 && attended[place - 1];
+            if scored[place] {
+                sources.push(place as i64 - 1);
+                places.push(place as i64);
+                targets.push(*id);
             }
         }
         let ints = |values: Vec<i64>| {

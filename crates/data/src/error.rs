@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::report::Reject;
+use crate::report::{Reason, Reject};
 
 /// What stopped a load. A row that cannot be used is a [`Reject`]; it stops a load only where the options say so.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +109,93 @@ pub enum Error {
         /// The value it has.
         got: f64,
     },
+    /// An option that would do nothing, and would be thought to.
+    #[error("`{name}` does nothing without {needs}")]
+    Inapplicable {
+        /// The option.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// A record cannot be used.
+    #[error("{0}")]
+    Unusable(Box<Reason>),
+    /// Some records of a batch have a margin and others have none.
+    #[error("E_MARGIN_MIXED: record `{with}` has a margin and record `{without}` has none")]
+    MarginMixed {
+        /// A record with a margin.
+        with: String,
+        /// A record without.
+        without: String,
+    },
+    /// Sequences were to be packed for a backend that cannot keep them apart.
+    #[error("E_PACKING_UNSAFE: {what} and the attention cannot keep the sequences of a row apart")]
+    PackingUnsafe {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A cache was made in another way.
+    #[error("E_CACHE_STALE: `{}` was made with fingerprint {found}, expected {expected}", path.display())]
+    CacheStale {
+        /// The cache.
+        path: PathBuf,
+        /// The fingerprint it has.
+        found: String,
+        /// The fingerprint it must have.
+        expected: String,
+    },
+    /// A cache cannot be written or is damaged.
+    #[error("`{}`: {message}", path.display())]
+    Cache {
+        /// The cache.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// No family of data sets has this name.
+    #[error("`{name}` is no known source; known are {}", known.join(", "))]
+    UnknownSource {
+        /// The name.
+        name: String,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// The first row of a file does not tell which family of data sets it is of.
+    #[error(
+        "`{}`: {}; its fields are {}: name the source", path.display(),
+        match &candidates[..] {
+            [] => "no known source has such rows".to_owned(),
+            several => format!("rows of {}", several.join(" or ")),
+        },
+        fields.join(", ")
+    )]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+        /// The fields of its first row.
+        fields: Vec<String>,
+        /// The families that take the row for one of theirs.
+        candidates: Vec<String>,
+    },
+    /// An archive of arrays is broken, or lacks what it must hold.
+    #[cfg(feature = "npz")]
+    #[error("`{}`: `{name}`: {message}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// The array; empty for the archive as a whole.
+        name: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A table of fields makes no sense.
+    #[error("`{name}`: {message}")]
+    FieldMap {
+        /// The entry, or the line.
+        name: String,
+        /// What was expected there and what was found.
+        message: String,
+    },
     /// A token id lies outside the vocabulary.
     #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
     TokenId {
@@ -121,10 +208,67 @@ pub enum Error {
         /// The size of the vocabulary.
         vocab_size: usize,
     },
+    /// Two lists that belong together have different lengths.
+    #[error("`{name}`: expected {expected} entries, got {got}")]
+    Length {
+        /// The list.
+        name: &'static str,
+        /// How many entries it should have.
+        expected: usize,
+        /// How many it has.
+        got: usize,
+    },
+    /// An entry of a list lies outside its domain (NaN always does).
+    #[error("`{name}`, entry {index}: expected {expected}, got {got}")]
+    Item {
+        /// The list.
+        name: &'static str,
+        /// The entry, from 0.
+        index: usize,
+        /// Its domain, in words.
+        expected: &'static str,
+        /// The value it has.
+        got: f64,
+    },
+    /// A list has no entry where there must be one.
+    #[error("`{name}`: expected at least one entry, got none")]
+    NoEntry {
+        /// The list.
+        name: &'static str,
+    },
     /// A tensor has another shape than it must have.
     #[cfg(feature = "tensors")]
     #[error(transparent)]
     Ops(#[from] accordant_ops::Error),
+    /// A chat template is no Jinja2.
+    #[cfg(feature = "tokenizers")]
+    #[error("{origin} is no chat template: {message}")]
+    Template {
+        /// Where the template comes from.
+        origin: String,
+        /// What is wrong with it, and in which line.
+        message: String,
+    },
+    /// A tokenizer has no chat template, and conversations need one.
+    #[cfg(feature = "tokenizers")]
+    #[error("E_NO_TEMPLATE: no chat template beside `{}`: give one, or choose a built-in one by name", path.display())]
+    NoTemplate {
+        /// The tokenizer's file.
+        path: PathBuf,
+    },
+    /// A tokenizer's configuration says something that cannot be used.
+    #[cfg(feature = "tokenizers")]
+    #[error("`{}`: field `{field}`: expected {expected}, found {got}", path.display())]
+    TokenizerConfig {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// What it must be, in words.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
     /// The tokenizer library cannot train, encode or decode.
     #[cfg(feature = "tokenizers")]
     #[error("the tokenizer failed")]
@@ -142,3 +286,9 @@ pub enum Error {
 
 /// A result whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self::Unusable(Box::new(reason))
+    }
+}

@@ -8,15 +8,18 @@
 //! pairs with two different prompts of them, and loaders that take the common prefix of characters cut into answers
 //! that begin alike.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
+
+use serde_json::{Map, Value};
 
 use crate::{
     error::Result,
     parallel::read_parallel,
     read::LoadOptions,
-    record::{Message, Pair, Role},
+    record::{Message, Pair, Record, Role},
     report::{Code, LoadReport, Reason, Warning},
     row::Row,
+    sources::{Reader, Source},
 };
 
 const MARKERS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:", Role::Assistant)];
@@ -42,8 +45,8 @@ pub fn parse_transcript(text: &str) -> std::result::Result<Vec<Message>, Reason>
     Ok(turns.into_iter().map(|(role, content)| Message::new(role, content)).collect())
 }
 
-/// A turn, still part of its transcript.
-type Turn<'a> = (Role, &'a str);
+/// A turn, still part of its transcript unless it was put together of several.
+type Turn<'a> = (Role, Cow<'a, str>);
 
 /// [`parse_transcript`] without a copy of any text.
 fn split_transcript<'a>(text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Reason> {
@@ -53,7 +56,7 @@ fn split_transcript<'a>(text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Rea
     let mut turns = Vec::with_capacity(8);
     let (mut open, mut start) = (None, 0);
     let mut close = |role: Option<Role>, content: &'a str| {
-        turns.extend(role.map(|role| (role, content.strip_prefix(' ').unwrap_or(content))));
+        turns.extend(role.map(|role| (role, Cow::Borrowed(content.strip_prefix(' ').unwrap_or(content)))));
     };
     // Each newline is looked at once, so that the time is linear whatever the text holds.
     for at in memchr::memchr_iter(b'\n', text.as_bytes()) {
@@ -96,8 +99,11 @@ fn split_transcript<'a>(text: &'a str) -> std::result::Result<Vec<Turn<'a>>, Rea
 /// # Ok::<(), accordant_data::report::Reason>(())
 /// ```
 pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, Reason> {
-    let (chosen, rejected) = (transcript("chosen", chosen)?, transcript("rejected", rejected)?);
-    let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
+    pair_of_turns(&transcript("chosen", chosen)?, &transcript("rejected", rejected)?)
+}
+
+fn pair_of_turns(chosen: &[Turn<'_>], rejected: &[Turn<'_>]) -> std::result::Result<Pair, Reason> {
+    let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
     let (chosen_left, rejected_left) = (chosen.len() - shared, rejected.len() - shared);
     let part = format!("the transcripts of {} and {} turns part after {shared}", chosen.len(), rejected.len());
     if shared == 0 {
@@ -115,8 +121,9 @@ pub fn pair_from_row(chosen: &str, rejected: &str) -> std::result::Result<Pair, 
     if chosen_left > 1 || rejected_left > 1 {
         return Err(Reason::new(Code::DivergentTurns, format!("{part}, before the last answer")));
     }
-    let messages =
-        |turns: &[Turn<'_>]| -> Vec<_> { turns.iter().map(|&(role, content)| Message::new(role, content)).collect() };
+    let messages = |turns: &[Turn<'_>]| -> Vec<_> {
+        turns.iter().map(|(role, content)| Message::new(*role, &**content)).collect()
+    };
     Pair::new(messages(&chosen[..shared]), messages(&chosen[shared..]), messages(&rejected[shared..]))
 }
 
@@ -154,19 +161,80 @@ pub fn read_hh_rlhf(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(Ve
 /// # Errors
 /// Those of [`read_hh_rlhf`].
 pub fn read_hh_rlhf_as(path: impl AsRef<Path>, group: &str, options: &LoadOptions) -> Result<(Vec<Pair>, LoadReport)> {
-    let ((_, source), group) = (names(path.as_ref()), group.to_owned());
-    read_parallel(path, options, move |mut row: Row<'_>| {
+    let family = HhRlhf { group: Some(group.to_owned()), ..HhRlhf::default() };
+    read_parallel(path, options, move |row: Row<'_>| family.pair(row))
+}
+
+/// HH-RLHF as one of the [`crate::sources`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HhRlhf {
+    /// White space at the ends of every turn is cut off. Default: no, it is part of the answer.
+    pub trim: bool,
+    /// Consecutive turns of one speaker become one, with a blank line between. Default: no, they are kept and counted.
+    pub merge_consecutive: bool,
+    /// The group of every pair. Default: the subset that the path names.
+    pub group: Option<String>,
+}
+
+impl HhRlhf {
+    fn pair(&self, mut row: Row<'_>) -> std::result::Result<Pair, Reason> {
         let (chosen, rejected) = (row.take_text("chosen")?, row.take_text("rejected")?);
-        let mut pair = pair_from_row(&chosen, &rejected)?;
+        let chosen = self.tidy(transcript("chosen", &chosen)?);
+        let mut pair = pair_of_turns(&chosen, &self.tidy(transcript("rejected", &rejected)?))?;
         if repeats_a_speaker(&pair) {
             row.warn(Warning::Alternation);
         }
+        let (group, source) = names(row.file);
         pair.envelope.id = format!("{source}:{}", row.record_index);
-        pair.envelope.group = Some(group.clone());
+        pair.envelope.group = Some(self.group.clone().unwrap_or(group));
         pair.envelope.provenance = Some(row.provenance(&source));
         pair.envelope.meta = row.fields.into_rest();
         Ok(pair)
-    })
+    }
+
+    /// Trims and merges turns, where the options say so.
+    fn tidy<'a>(&self, turns: Vec<Turn<'a>>) -> Vec<Turn<'a>> {
+        if !self.trim && !self.merge_consecutive {
+            return turns;
+        }
+        let mut tidy: Vec<Turn<'a>> = Vec::with_capacity(turns.len());
+        for (role, content) in turns {
+            let content = match content {
+                Cow::Borrowed(text) if self.trim => Cow::Borrowed(text.trim()),
+                content => content,
+            };
+            match tidy.last_mut() {
+                Some(last) if self.merge_consecutive && last.0 == role => {
+                    let last = last.1.to_mut();
+                    last.push_str("\n\n");
+                    last.push_str(&content);
+                }
+                _ => tidy.push((role, content)),
+            }
+        }
+        tidy
+    }
+}
+
+impl Source for HhRlhf {
+    fn name(&self) -> &str {
+        "hh_rlhf"
+    }
+
+    fn about(&self) -> &str {
+        "Anthropic HH-RLHF: two transcripts that part at the last answer"
+    }
+
+    fn sniff(&self, row: &Map<String, Value>) -> bool {
+        let transcript =
+            |name: &str| row.get(name).and_then(Value::as_str).is_some_and(|text| text.starts_with(MARKERS[0].0));
+        row.len() == 2 && transcript("chosen") && transcript("rejected")
+    }
+
+    fn reader(&self) -> Reader {
+        let family = self.clone();
+        Reader::new(move |row: Row<'_>| family.pair(row).map(Record::from))
+    }
 }
 
 /// Whether two consecutive turns are one speaker's. Both completions start with the assistant, so one is enough.
@@ -177,17 +245,15 @@ fn repeats_a_speaker(pair: &Pair) -> bool {
 }
 
 /// The subset and the source (subset and split) that a path names.
-fn names(path: &Path) -> (String, String) {
+pub(crate) fn names(path: &Path) -> (String, String) {
     let name =
         |path: Option<&std::ffi::OsStr>| path.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let file = name(path.file_name());
-    let stem = file.strip_suffix(".gz").unwrap_or(&file);
-    let stem = [".jsonl", ".ndjson", ".json"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+    let stem = crate::container::stem(path);
     let folder = name(path.parent().and_then(Path::file_name));
-    if matches!(stem, "train" | "test") && !folder.is_empty() {
+    if matches!(&stem[..], "train" | "test") && !folder.is_empty() {
         return (folder.clone(), format!("{folder}.{stem}"));
     }
-    (stem.split('.').next().unwrap_or(stem).into(), stem.into())
+    (stem.split('.').next().unwrap_or(&stem).into(), stem)
 }
 
 #[cfg(test)]
@@ -240,6 +306,24 @@ mod tests {
     fn a_transcript_full_of_one_marker_takes_linear_time() {
         let many = "\n\nHuman:".repeat(1_000_000);
         assert_eq!(parse_transcript(&many).unwrap().len(), 1_000_000);
+    }
+
+    #[test]
+    fn turns_are_trimmed_and_merged_where_the_options_say_so() {
+        use crate::sources::testing::{load, one};
+        let row = serde_json::json!({"chosen": "\n\nHuman: q \n\nHuman: r\n\nAssistant:  yes ",
+            "rejected": "\n\nHuman: q \n\nHuman: r\n\nAssistant: no"});
+        let record = one(&HhRlhf::default(), row.clone());
+        assert_eq!((&record["prompt"][0]["content"], &record["chosen"][0]["content"]), (&"q ".into(), &" yes ".into()));
+        assert_eq!(load(&HhRlhf::default(), &[row.clone()]).1.warned(Warning::Alternation), 1);
+        let record = one(&HhRlhf { trim: true, merge_consecutive: true, group: Some("g".into()) }, row.clone());
+        assert_eq!(
+            (&record["prompt"][0]["content"], &record["chosen"][0]["content"]),
+            (&"q\n\nr".into(), &"yes".into())
+        );
+        assert_eq!((record["prompt"].as_array().unwrap().len(), &record["group"]), (1, &"g".into()));
+        let merged = HhRlhf { merge_consecutive: true, ..HhRlhf::default() };
+        assert_eq!(load(&merged, &[row]).1.warned(Warning::Alternation), 0);
     }
 
     #[test]

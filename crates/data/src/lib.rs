@@ -3,14 +3,21 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`], [`text`], [`message`] | [`Pair`], [`Text`], [`Message`], [`Role`]: what the rest of the library reads |
+//! | [`convert`], [`layout`], [`mixture`] | records of one kind from those of another, TRL's layouts, several data sets in one |
 //! | [`hh_rlhf`] | Anthropic HH-RLHF |
+//! | [`sources`] | the published data sets, each by its name or by what its rows look like |
 //! | [`mod@load`], [`users`] | records of any kind from files, folders and patterns; the table of users |
 //! | [`read`], [`parallel`], [`row`] | the loop, its options, and the seam for a reader of your own |
 //! | [`index`] | where rows start, to read any of them |
 //! | [`container`], [`lines`] | what files hold rows in: lines, arrays, tables, columns, plain or packed |
 //! | [`tokens`] | token ids of pairs, their truncation, and the report of it |
+//! | [`encode`] | records as tokens of a model: boundaries, masks, limits, a report (feature `tokenizers`) |
+//! | [`hf`], [`template`] | tokenizers and chat templates of Hugging Face (feature `tokenizers`) |
 //! | [`tokenize`] | byte-level BPE and the layout of conversations (feature `tokenizers`) |
 //! | [`chars`] | token ids of single characters |
+//! | [`rows`], [`pack`] | rows of token ids, their layout, packing, shared prompts |
+//! | [`cache`] | token ids in files that are refused when stale |
+//! | [`curation`] | what is kept of a data set, in what order and with which labels: composable operators with reports |
 //! | [`collate`] | batches as burn tensors (feature `tensors`) |
 //! | [`order`] | seeded orders and random streams |
 //! | [`world`] | the synthetic world |
@@ -26,30 +33,46 @@
 //! | `tensors` | [`collate`], with burn | yes |
 //! | `tokenizers` | [`tokenize`], with the crate of that name | no |
 //! | `arrow` | Parquet and Arrow, with the crates of that name | no |
+//! | `tokenizers` | [`encode`], [`hf`], [`template`] and [`tokenize`], with the crates `tokenizers` and `minijinja` | no |
 //!
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
 //! file holds makes a reader panic.
 
+pub mod cache;
 pub mod chars;
 pub mod code;
 #[cfg(feature = "tensors")]
 pub mod collate;
 pub mod container;
+pub mod curation;
+#[cfg(feature = "tokenizers")]
+pub mod encode;
+
+pub mod convert;
 pub mod error;
+#[cfg(feature = "tokenizers")]
+pub mod hf;
 pub mod hh_rlhf;
 pub mod index;
+pub mod layout;
 pub mod lines;
 pub mod load;
 pub mod message;
+pub mod mixture;
 pub mod order;
+pub mod pack;
 pub mod parallel;
 pub mod puzzle;
 pub mod read;
 pub mod record;
 pub mod report;
 pub mod row;
+pub mod rows;
 pub mod rules;
 pub mod solvable;
+pub mod sources;
+#[cfg(feature = "tokenizers")]
+pub mod template;
 pub mod text;
 #[cfg(feature = "tokenizers")]
 pub mod tokenize;
@@ -68,4 +91,5 @@ pub use record::{Comparison, Kind, Pair, Provenance, Record, RecordType};
 pub use report::LoadReport;
 pub use row::Row;
 pub use rules::Rules;
+pub use sources::load_source;
 pub use text::{Message, Role, Text};

@@ -22,6 +22,17 @@ pub enum Purpose {
     Split,
     /// The order in which a pass over the rollouts of an iteration visits them.
     Minibatches,
+    /// What an operator of curation draws for all records together.
+    Curation,
+
+    /// Which side of a comparison a pair's chosen completion becomes.
+    Sides,
+    /// Which pairs of good and bad completions are kept.
+    PairCap,
+    /// Which rows of a mixture's components are kept, and in what order.
+    Mixture,
+    /// Weights of simulated persons.
+    Personas,
 }
 
 /// The random stream of a seed for a purpose; `index` tells streams of one purpose apart, up to 2^32 of them.

@@ -226,8 +226,13 @@ impl<R: RowReader> JsonLines<R> {
     /// # Errors
     /// [`Error::Domain`], [`Error::Open`] and [`Error::Read`].
     pub fn with(path: impl AsRef<Path>, options: &LoadOptions, reader: R) -> Result<Self> {
-        let (source, tally) = (open(path.as_ref(), options)?, Tally::new(path.as_ref(), options));
-        let notes = Reading::new(options.rules.clone());
+        Self::over(open(path.as_ref(), options)?, path.as_ref(), options, reader)
+    }
+
+    /// Reads rows that another part of the crate takes out of a file.
+    pub(crate) fn over(source: Box<dyn RowSource>, path: &Path, options: &LoadOptions, reader: R) -> Result<Self> {
+        options.validate()?;
+        let (tally, notes) = (Tally::new(path, options), Reading::new(options.rules.clone()));
         Ok(Self { source, reader, ready: VecDeque::new(), tally, notes, done: false })
     }
 

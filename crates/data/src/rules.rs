@@ -40,6 +40,12 @@ pub struct Rules {
     pub allow_empty_prompt: bool,
     /// A prompt that does not match the conversation beside it rejects the row; otherwise that is counted. Default: no.
     pub strict_prompt: bool,
+    /// Put a prompt's system message in front of what the user says first, for templates without system messages; counted
+    /// as a warning. Default: no.
+    pub fold_system_into_user: bool,
+    /// Rows of one file may be of different kinds; otherwise those of another kind than the first are rejected.
+    /// Default: no.
+    pub mixed: bool,
     /// What to do with two sides that part before the last answer.
     pub divergence: Divergence,
     /// Where the shared prompt of two strings ends.
@@ -60,6 +66,8 @@ impl Default for Rules {
             allow_prefill: true,
             allow_empty_prompt: false,
             strict_prompt: false,
+            fold_system_into_user: false,
+            mixed: false,
             divergence: Divergence::KeepTail,
             prompt_end: PromptEnd::Word,
             coerce_labels: false,

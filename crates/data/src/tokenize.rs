@@ -213,16 +213,7 @@ impl Tokenizer {
             match truncation.apply(&mut prompt, &mut chosen, &mut rejected) {
                 Err(reason) => report.reject(reason.code),
                 Ok(cut) => {
-                    let numbers =
-                        pair.envelope.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
-                    let pair = TokenPair {
-                        weight: pair.envelope.weight.unwrap_or(1.0),
-                        margin: pair.margin,
-                        label_prob: pair.p_chosen,
-                        group: pair.envelope.group.clone(),
-                        columns: numbers.collect(),
-                        ..TokenPair::new(pair.envelope.id.clone(), prompt, chosen, rejected)
-                    };
+                    let pair = TokenPair::of_record(pair, prompt, chosen, rejected);
                     report.add(&pair, cut);
                     out.push(pair);
                 }

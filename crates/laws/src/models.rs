@@ -9,6 +9,7 @@
 //! | [`pair_loss`] | a loss of judged pairs, value and gradient |
 //! | [`outcomes`] | chances of first, tie and second |
 //! | [`list_loss`] | a loss of ranked lists, value and gradient |
+//! | [`lists_of_two`] | that a loss of lists of two is one of judged pairs |
 //! | [`rankings`] | that the chances of all orders add up to 1 |
 
 use std::fmt;
@@ -119,7 +120,8 @@ pub struct PairLosses {
 pub enum Claim {
     /// The same constant on all scores of a pair or of a list changes nothing.
     ShiftInvariant,
-    /// Exchanging the sides, with targets `1 − t`, changes nothing.
+    /// Results turned round change nothing: the sides exchanged, with targets `1 − t`; of a list, the signs of all scores and
+    /// labels changed.
     Antisymmetric,
     /// The loss of a target between 0 and 1 is the mean of those of 1 and 0.
     LinearInTargets,
@@ -327,6 +329,26 @@ impl Lists {
             weights: vec![self.weights[row]],
         }
     }
+
+    /// Who was last is first.
+    fn reversed(&self) -> Self {
+        let negated = |rows: &[Vec<f64>]| rows.iter().map(|row| row.iter().map(|x| -x).collect()).collect();
+        Self { scores: negated(&self.scores), labels: negated(&self.labels), ..self.clone() }
+    }
+
+    fn with_weights(&self, weight: impl Fn(f64) -> f64) -> Self {
+        Self { weights: self.weights.iter().map(|own| weight(*own)).collect(), ..self.clone() }
+    }
+
+    /// These lists, and others below them.
+    fn stacked(self, others: Self) -> Self {
+        Self {
+            scores: [self.scores, others.scores].concat(),
+            labels: [self.labels, others.labels].concat(),
+            present: [self.present, others.present].concat(),
+            weights: [self.weights, others.weights].concat(),
+        }
+    }
 }
 
 /// What a loss of lists returns.
@@ -334,12 +356,14 @@ impl Lists {
 pub struct ListLosses {
     /// One loss per list.
     pub losses: Vec<f64>,
+    /// Their weighted mean; over the lists that say anything, where the loss knows some that do not.
+    pub mean: f64,
     /// Derivatives of the sum of the losses by the scores, one row for each list.
     pub gradient: Vec<Vec<f64>>,
 }
 
 /// Checks a loss of lists: gradients are derivatives, lists say nothing about each other, an absent candidate says nothing,
-/// and what is claimed. `num_labels`: how many different labels are drawn, fewer than candidates to have ties.
+/// weights are counts, and what is claimed. `num_labels`: how many different labels are drawn, fewer than candidates to have ties.
 ///
 /// # Errors
 /// The first law that does not hold.
@@ -369,6 +393,14 @@ pub fn list_loss(num_labels: usize, claims: &[Claim], loss: impl Fn(&Lists) -> L
         at("absent candidates say nothing", &lists, same_column("losses", &all.losses, &got.losses, TOLERANCE))?;
         let (before, after) = (all.gradient.concat(), got.gradient.concat());
         at("absent candidates say nothing", &lists, same_column("gradient", &before, &after, TOLERANCE))?;
+        let mut halves = lists.clone();
+        for row in (0..lists.scores.len()).step_by(2) {
+            halves.weights[row] *= 0.25;
+            halves = halves.stacked(lists.row(row).with_weights(|own| 0.75 * own));
+        }
+        at("weights are counts", &lists, same("mean", all.mean, loss(&halves).mean, TOLERANCE))?;
+        let padded = lists.clone().stacked(lists.reversed().with_weights(|_| 0.0));
+        at("what weighs nothing says nothing", &lists, same("mean", all.mean, loss(&padded).mean, TOLERANCE))?;
         for claim in claims {
             list_claim(*claim, &lists, &all, &loss, &mut random)?;
         }
@@ -405,9 +437,44 @@ fn list_claim(
             let got = loss(&extreme);
             at("finite at extremes", &extreme, finite(&[got.losses, got.gradient.concat()].concat()))
         }
-        // Laws of pairs.
-        Antisymmetric | LinearInTargets => Ok(()),
+        Antisymmetric => {
+            let reversed = loss(&lists.reversed());
+            at("antisymmetry", lists, same_column("losses", &all.losses, &reversed.losses, TOLERANCE))?;
+            let negated: Vec<f64> = reversed.gradient.concat().iter().map(|slope| -slope).collect();
+            at("antisymmetry", lists, same_column("gradients", &all.gradient.concat(), &negated, TOLERANCE))
+        }
+        // A law of pairs.
+        LinearInTargets => Ok(()),
     }
+}
+
+/// Checks that a loss of lists of two candidates is a loss of judged pairs, in its values, its mean and its gradient.
+/// `target` says what share of the first side a difference of labels stands for.
+///
+/// # Errors
+/// The first lists on which they differ.
+pub fn lists_of_two(
+    target: impl Fn(f64) -> f64,
+    lists: impl Fn(&Lists) -> ListLosses,
+    pairs: impl Fn(&Pairs) -> PairLosses,
+) -> Result<(), Broken> {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let drawn = Pairs::draw(&mut random, 3.0);
+        let n = drawn.first.len();
+        let labels: Vec<Vec<f64>> = (0..n).map(|_| (0..2).map(|_| random.uniform(-2.0, 2.0)).collect()).collect();
+        let targets = labels.iter().map(|labels| target(labels[0] - labels[1])).collect();
+        let judged = Pairs { targets, ties: vec![false; n], ..drawn };
+        let scores = judged.first.iter().zip(&judged.second).map(|(first, second)| vec![*first, *second]).collect();
+        let ranked = Lists { scores, labels, present: vec![vec![true; 2]; n], weights: judged.weights.clone() };
+        let (expected, got) = (pairs(&judged), lists(&ranked));
+        let law = "lists of two are judged pairs";
+        at(law, &ranked, same_column("losses", &expected.losses, &got.losses, TOLERANCE))?;
+        at(law, &ranked, same("mean", expected.mean, got.mean, TOLERANCE))?;
+        let slopes: Vec<f64> = expected.by_first.iter().zip(&expected.by_second).flat_map(|(a, b)| [*a, *b]).collect();
+        at(law, &ranked, same_column("gradient", &slopes, &got.gradient.concat(), TOLERANCE))?;
+    }
+    Ok(())
 }
 
 /// Checks that the chances of all orders of up to four items add up to 1, and that a shift of the scores changes none.
@@ -567,7 +634,10 @@ mod tests {
                 slopes[there[0]] += if mistake == Mistake::Gradient { 1e-6 } else { 0.0 };
                 gradient.push(slopes);
             }
-            ListLosses { losses, gradient }
+            let weight = |row: usize| if mistake == Mistake::Unweighted { 1.0 } else { lists.weights[row] };
+            let total: f64 = (0..losses.len()).map(weight).sum();
+            let sum: f64 = losses.iter().enumerate().map(|(row, loss)| loss * weight(row)).sum();
+            ListLosses { losses, mean: if total > 0.0 { sum / total } else { 0.0 }, gradient }
         }
     }
 
@@ -580,12 +650,47 @@ mod tests {
             (Mistake::Neighbor, &claims, "lists are apart"),
             (Mistake::Absent, &claims, "absent candidates say nothing"),
             (Mistake::Level, &[ShiftInvariant], "shift invariance"),
+            (Mistake::Unweighted, &claims, "weights are counts"),
             (Mistake::Order, &[PermutationInvariant], "permutation"),
             (Mistake::Negative, &[NotNegative], "not negative"),
             (Mistake::Overflow, &[FiniteAtExtremes], "finite at extremes"),
+            // A choice of the best is no choice of the worst.
+            (Mistake::None, &[Antisymmetric], "antisymmetry"),
         ] {
             assert_eq!(list_loss(3, claims, best_choice(mistake)).unwrap_err().law, law, "{mistake:?}");
         }
+    }
+
+    #[test]
+    fn lists_that_are_counted_by_their_number_are_reported() {
+        let best = best_choice(Mistake::None);
+        // By weights, over the number of lists.
+        let by_number = |lists: &Lists| {
+            let own = best(lists);
+            let mean = own.losses.iter().zip(&lists.weights).map(|(loss, weight)| loss * weight).sum::<f64>();
+            ListLosses { mean: mean / own.losses.len() as f64, ..own }
+        };
+        assert_eq!(list_loss(3, &[], by_number).unwrap_err().law, "weights are counts");
+        // Halves of lists do not show that those which weigh nothing are looked at.
+        let silent = |lists: &Lists| {
+            let own = best(lists);
+            let none = lists.weights.iter().filter(|weight| **weight == 0.0).count();
+            let mean = if 2 * none >= lists.weights.len() { 0.5 } else { own.mean };
+            ListLosses { mean, ..own }
+        };
+        assert_eq!(list_loss(3, &[], silent).unwrap_err().law, "what weighs nothing says nothing");
+    }
+
+    #[test]
+    fn planted_mistakes_in_lists_of_two_are_reported() {
+        let won = |lead: f64| if lead > 0.0 { 1.0 } else { 0.0 };
+        lists_of_two(won, best_choice(Mistake::None), logistic(Mistake::None)).unwrap();
+        for mistake in [Mistake::Gradient, Mistake::Neighbor, Mistake::Unweighted, Mistake::Level] {
+            let error = lists_of_two(won, best_choice(mistake), logistic(Mistake::None)).unwrap_err();
+            assert_eq!(error.law, "lists of two are judged pairs", "{mistake:?}");
+        }
+        // The worst is chosen.
+        lists_of_two(|lead| 1.0 - won(lead), best_choice(Mistake::None), logistic(Mistake::None)).unwrap_err();
     }
 
     #[test]

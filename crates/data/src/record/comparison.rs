@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Envelope, Fields, Kind, Reading, RecordType, Text, check_number, check_texts, describe, envelope::take_system,
+    Envelope, Fields, Kind, Reading, RecordType, Text, check_number, check_texts, conversation::check_turns, describe,
+    envelope::take_prompt,
 };
 use crate::report::{Code, Reason, Warning};
 
@@ -47,6 +48,16 @@ impl Outcome {
             Self::A => Self::B,
             Self::B => Self::A,
             other => other,
+        }
+    }
+
+    /// The probability that `a` is preferred: 1, 0 or, for a tie of any sort, a half; none for no judgment.
+    pub const fn p_a(self) -> Option<f64> {
+        match self {
+            Self::A => Some(1.0),
+            Self::B => Some(0.0),
+            Self::Tie | Self::BothBad | Self::BothGood => Some(0.5),
+            Self::Skip => None,
         }
     }
 
@@ -222,11 +233,8 @@ impl Votes {
         Ok((a + 0.5 * tie) / total)
     }
 
-    fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
-        let individual = fields.list_of("individual", |value, path, reading| {
-            let mut inner = Fields::of(value, path, reading)?;
-            Vote::take(&mut inner)
-        })?;
+    pub(crate) fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
+        let individual = fields.objects("individual", Vote::take)?;
         let counted = Self::of(individual.unwrap_or_default());
         let given = ["n_a", "n_b", "n_tie", "n_both_bad"].iter().any(|name| fields.has(name));
         let mut n = |name: &str| Ok(fields.count(name)?.unwrap_or(0));
@@ -547,25 +555,11 @@ impl Comparison {
     /// # Errors
     /// [`Code::NoVotes`].
     pub fn p_a(&self) -> Result<Option<f64>, Reason> {
-        let of = |outcome| match outcome {
-            Outcome::A => Some(1.0),
-            Outcome::B => Some(0.0),
-            Outcome::Tie | Outcome::BothBad | Outcome::BothGood => Some(0.5),
-            Outcome::Skip => None,
-        };
-        if let Some(p) = self.p_a {
-            return Ok(Some(p));
+        if self.p_a.is_some() || self.votes.is_some() || self.outcome.is_some() || self.strength.is_some() {
+            return p_a(self.p_a, self.votes.as_ref(), self.outcome, self.strength);
         }
-        if let Some(votes) = &self.votes {
-            return votes.p_a().map(Some);
-        }
-        if let Some(outcome) = self.outcome {
-            return Ok(of(outcome));
-        }
-        if let Some(strength) = self.strength {
-            return Ok(Some(0.5 + 0.5 * f64::from(strength.value.signum())));
-        }
-        Ok(self.judge.as_ref().and_then(|judge| judge.p_a().or_else(|| judge.outcome().and_then(of))))
+        let said = |judge: &Judge| judge.p_a().or_else(|| judge.outcome().and_then(Outcome::p_a));
+        Ok(self.judge.as_ref().and_then(said))
     }
 
     /// The same with the sides exchanged.
@@ -606,8 +600,7 @@ impl RecordType for Comparison {
     }
 
     fn take(fields: &mut Fields<'_>, envelope: Envelope) -> Result<Self, Reason> {
-        let mut prompt = fields.need_text("prompt")?;
-        take_system(fields, &mut prompt)?;
+        let prompt = take_prompt(fields)?;
         let (a, b) = (fields.need_text("a")?, fields.need_text("b")?);
         let comparison = Self {
             outcome: Outcome::take(fields)?,
@@ -630,6 +623,7 @@ impl RecordType for Comparison {
             ..Self::unchecked(prompt, a, b)
         };
         note_response_time(comparison.response_time_ms, fields.reading());
+        check_turns(&comparison.prompt, [("a", &comparison.a), ("b", &comparison.b)], fields.reading())?;
         Ok(comparison)
     }
 
@@ -654,6 +648,21 @@ impl RecordType for Comparison {
             return Err(Reason::field(Code::MissingField, "outcome", message));
         }
         Ok(())
+    }
+}
+
+/// The probability that `a` is preferred, by the first of these that is there; none if there is none or no judgment.
+pub(crate) fn p_a(
+    p: Option<f64>,
+    votes: Option<&Votes>,
+    outcome: Option<Outcome>,
+    strength: Option<Strength>,
+) -> Result<Option<f64>, Reason> {
+    match (p, votes, outcome) {
+        (Some(p), _, _) => Ok(Some(p)),
+        (None, Some(votes), _) => votes.p_a().map(Some),
+        (None, None, Some(outcome)) => Ok(outcome.p_a()),
+        (None, None, None) => Ok(strength.map(|strength| 0.5 + 0.5 * f64::from(strength.value.signum()))),
     }
 }
 

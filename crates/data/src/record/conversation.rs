@@ -1,7 +1,44 @@
 //! What makes a list of messages a conversation.
 
-use super::{Message, Reading, Role};
+use super::{Message, Reading, Role, Text};
 use crate::report::{Code, Reason, Warning};
+
+/// Checks each completion as what goes on with the conversation that the prompt begins, and without a completion the
+/// prompt itself. Strings are no conversations.
+///
+/// # Errors
+/// Those of [`check_conversation`], and [`Code::PromptEndsAssistant`] where the rules forbid that.
+pub(crate) fn check_turns<'a>(
+    prompt: &Text,
+    completions: impl IntoIterator<Item = (&'a str, &'a Text)>,
+    reading: &mut Reading,
+) -> Result<(), Reason> {
+    let turns = prompt.as_messages().unwrap_or_default();
+    let mut completions = completions.into_iter().peekable();
+    if completions.peek().is_none() && prompt.as_messages().is_some() {
+        check_conversation(turns, "prompt", reading)?;
+    }
+    for (name, completion) in completions {
+        if let Some(completion) = completion.as_messages() {
+            check_conversation(turns.iter().chain(completion), name, reading)?;
+        }
+    }
+    check_prompt_end(turns, reading)
+}
+
+/// Checks that a prompt does not end with the assistant, where the rules forbid that.
+///
+/// # Errors
+/// [`Code::PromptEndsAssistant`].
+fn check_prompt_end(prompt: &[Message], reading: &Reading) -> Result<(), Reason> {
+    match prompt.split_last() {
+        Some((last, before)) if last.role == Role::Assistant && !reading.rules.allow_prefill => {
+            let message = "the prompt ends with an assistant message";
+            Err(Reason::field(Code::PromptEndsAssistant, format!("prompt[{}]", before.len()), message))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Checks the order of speakers, and notes what is odd about messages.
 ///

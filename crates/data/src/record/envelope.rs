@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, as_list, as_string, describe, wrong_type};
+use super::fields::{Fields, as_id, as_list, as_string, describe};
 use crate::{
-    report::{Code, Reason},
+    message::ContentForm,
+    report::{Code, Reason, Warning},
     text::{Message, Role, Text},
 };
 
@@ -55,11 +56,7 @@ impl Annotator {
     }
 
     pub(super) fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
-        let id = match fields.need("id", "a string or a whole number")? {
-            Value::String(id) => id,
-            Value::Number(id) => id.to_string(),
-            other => return Err(wrong_type(&fields.path("id"), "a string or a whole number", &other)),
-        };
+        let id = as_id(fields.need("id", "a string or a whole number")?, &fields.path("id"))?;
         let path = fields.path("groups");
         let group = |(name, value): (String, Value)| match value {
             Value::Null => Ok((name, UNDISCLOSED.to_owned())),
@@ -124,12 +121,7 @@ pub struct Envelope {
 
 impl Envelope {
     pub(super) fn take(fields: &mut Fields<'_>) -> Result<Self, Reason> {
-        let id = match fields.take("id") {
-            None => String::new(),
-            Some(Value::String(id)) => id,
-            Some(Value::Number(id)) => id.to_string(),
-            Some(other) => return Err(wrong_type("id", "a string or a whole number", &other)),
-        };
+        let id = fields.take("id").map_or(Ok(String::new()), |id| as_id(id, "id"))?;
         let provenance = fields.take("provenance").map(|value| {
             let message = |error| format!("expected where the record comes from: {error}");
             serde_json::from_value(value).map_err(|error| Reason::field(Code::Type, "provenance", message(error)))
@@ -186,19 +178,57 @@ fn take_tools(fields: &mut Fields<'_>) -> Result<Vec<Value>, Reason> {
     }
 }
 
+/// Takes the field `prompt`, which must be there, with the field `system` in front.
+///
+/// # Errors
+/// Those of [`Fields::need_text`] and [`take_system`].
+pub(super) fn take_prompt(fields: &mut Fields<'_>) -> Result<Text, Reason> {
+    let mut prompt = fields.need_text("prompt")?;
+    take_system(fields, &mut prompt)?;
+    Ok(prompt)
+}
+
 /// Takes the field `system` and puts it in front of a conversation. Beside a plain prompt it stays where it is.
+///
+/// Where the rules fold system messages into the user's, the first of the conversation is; that is counted.
 ///
 /// # Errors
 /// [`Code::TwoSystem`] if the conversation has a system message.
 pub(super) fn take_system(fields: &mut Fields<'_>, prompt: &mut Text) -> Result<(), Reason> {
     let Text::Messages(messages) = prompt else { return Ok(()) };
-    let Some(system) = fields.string("system")? else { return Ok(()) };
-    if messages.iter().any(|message| message.role == Role::System) {
-        let message = "the conversation has a system message, and the record another";
-        return Err(Reason::field(Code::TwoSystem, "system", message).with_excerpt(&system));
+    if let Some(system) = fields.string("system")? {
+        if messages.iter().any(|message| message.role == Role::System) {
+            let message = "the conversation has a system message, and the record another";
+            return Err(Reason::field(Code::TwoSystem, "system", message).with_excerpt(&system));
+        }
+        messages.insert(0, Message::new(Role::System, system));
     }
-    messages.insert(0, Message::new(Role::System, system));
+    if fields.rules().fold_system_into_user && fold_system_into_user(messages) {
+        fields.reading().warn(Warning::SystemFolded);
+    }
     Ok(())
+}
+
+/// Puts the system message that opens a conversation in front of the user's first message, with an empty line between;
+/// whether it did. The user's must follow and both must be text.
+///
+/// # Example
+/// ```
+/// use accordant_data::{Message, Role, record::fold_system_into_user};
+/// let mut messages = vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "Why?")];
+/// assert!(fold_system_into_user(&mut messages));
+/// assert_eq!(messages, [Message::new(Role::User, "Be brief.\n\nWhy?")]);
+/// assert!(!fold_system_into_user(&mut messages));
+/// ```
+pub fn fold_system_into_user(messages: &mut Vec<Message>) -> bool {
+    let is_text = |message: &Message| message.form == ContentForm::Text;
+    let [system, user, ..] = &mut messages[..] else { return false };
+    if (system.role, user.role) != (Role::System, Role::User) || !is_text(system) || !is_text(user) {
+        return false;
+    }
+    user.content = format!("{}\n\n{}", system.content, user.content);
+    messages.remove(0);
+    true
 }
 
 /// Checks that a number, where it is there, is finite and within bounds.
@@ -222,7 +252,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::record::Reading;
+    use crate::record::{Reading, RecordType};
 
     fn take(value: Value) -> Result<(Envelope, Map<String, Value>), Reason> {
         let mut reading = Reading::default();
@@ -260,6 +290,35 @@ mod tests {
         assert_eq!(Value::Object(rest), json!({"annotator": {"mood": "good"}}));
         let reason = take(json!({"annotator": {"is_model": true}})).unwrap_err();
         assert_eq!(reason.to_string(), "E_MISSING_FIELD: field `annotator.id`: missing; there is `is_model`");
+    }
+
+    #[test]
+    fn d22_two_system_messages_are_refused_and_one_is_folded_and_counted() {
+        let row = |system: Option<&str>| json!({"system": system, "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]});
+        let read = |row: Value, fold_system_into_user| {
+            let mut reading = Reading::new(crate::rules::Rules { fold_system_into_user, ..Default::default() });
+            let read = crate::record::Lm::from_fields(Fields::of(row, "", &mut reading).unwrap());
+            let texts = |text: &Text| text.as_messages().unwrap().iter().map(|m| m.content.clone()).collect::<Vec<_>>();
+            (read.map(|lm| texts(&lm.text)).map_err(|reason| reason.to_string()), reading.warnings().to_vec())
+        };
+        let two = "E_TWO_SYSTEM: field `system`: the conversation has a system message, and the record another";
+        assert_eq!(read(row(Some("t")), true), (Err(two.to_owned()), vec![]));
+        assert_eq!(read(row(None), false), (Ok(vec!["s".into(), "q".into()]), vec![]));
+        assert_eq!(read(row(None), true), (Ok(vec!["s\n\nq".into()]), vec![Warning::SystemFolded]));
+        let alone = json!({"system": "s", "messages": [{"role": "user", "content": "q"}]});
+        assert_eq!(read(alone.clone(), false), (Ok(vec!["s".into(), "q".into()]), vec![]));
+        assert_eq!(read(alone, true), (Ok(vec!["s\n\nq".into()]), vec![Warning::SystemFolded]));
+        let none = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]});
+        assert_eq!(read(none, true), (Ok(vec!["q".into(), "a".into()]), vec![]));
+    }
+
+    #[test]
+    fn d21_conversations_of_from_and_value_are_read_under_their_other_names() {
+        let row = json!({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]});
+        let mut reading = Reading::default();
+        let record = crate::record::Record::from_fields(Fields::of(row, "", &mut reading).unwrap()).unwrap();
+        let messages = vec![Message::new(Role::User, "q"), Message::new(Role::Assistant, "a")];
+        assert_eq!(record, crate::record::Lm::new(messages).unwrap().into());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! What is taken is gone; what is left when a record is made goes to its `meta`, so that no field is lost. A field that
 //! is null counts as absent where it may be absent, since tables of columns write null for what a row does not have.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use crate::{
@@ -142,6 +145,11 @@ impl<'a> Fields<'a> {
     /// What is left.
     pub fn into_rest(self) -> Map<String, Value> {
         self.map
+    }
+
+    /// What is left, and the notes.
+    pub(crate) fn into_parts(self) -> (Map<String, Value>, &'a mut Reading) {
+        (self.map, self.reading)
     }
 
     /// Takes a field out; none if it is absent or null.
@@ -315,6 +323,62 @@ impl<'a> Fields<'a> {
         Ok(self.list_of(name, each)?.unwrap_or_default())
     }
 
+    /// Takes a list of objects that `make` makes something of. What `make` leaves of them stays here under the list's
+    /// name, one object for each.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no list or not of objects, and what `make` says.
+    pub fn objects<T>(
+        &mut self,
+        name: &str,
+        mut make: impl FnMut(&mut Fields<'_>) -> Taken<T>,
+    ) -> Taken<Option<Vec<T>>> {
+        let mut rests = Vec::new();
+        let made = self.list_of(name, |value, path, reading| {
+            let mut inner = Fields::of(value, path, reading)?;
+            let made = make(&mut inner)?;
+            rests.push(inner.into_rest());
+            Ok(made)
+        })?;
+        if rests.iter().any(|rest| !rest.is_empty()) {
+            self.map.insert(name.to_owned(), rests.into_iter().map(Value::Object).collect());
+        }
+        Ok(made)
+    }
+
+    /// Takes one of the words that `T` has, which `expected` lists.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no string, [`Code::LabelValue`] for another word.
+    pub fn word<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Taken<Option<T>> {
+        let path = self.path(name);
+        let Some(word) = self.string(name)? else { return Ok(None) };
+        let message = |word: &Value| format!("expected {expected}, found {}", describe(word));
+        let word = Value::String(word);
+        T::deserialize(&word).map(Some).map_err(|_| Reason::field(Code::LabelValue, path, message(&word)))
+    }
+
+    /// Takes an object whose values `each` makes, from the value and its path, such as `scale.honesty`.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for what is no object, and what `each` says.
+    pub fn map_of<T>(
+        &mut self,
+        name: &str,
+        each: impl FnMut(Value, &str, &mut Reading) -> Taken<T>,
+    ) -> Taken<BTreeMap<String, T>> {
+        let path = self.path(name);
+        self.take(name).map_or(Ok(BTreeMap::new()), |value| as_map(value, &path, self.reading, each))
+    }
+
+    /// Takes a list of numbers.
+    ///
+    /// # Errors
+    /// [`Code::Type`] for anything else.
+    pub fn numbers(&mut self, name: &str) -> Taken<Vec<f64>> {
+        Ok(self.list_of(name, |value, path, reading| as_f64(&value, path, reading))?.unwrap_or_default())
+    }
+
     /// Takes a string or a list of strings, as a list.
     ///
     /// # Errors
@@ -366,6 +430,36 @@ pub fn as_string(value: Value, path: &str) -> Taken<String> {
         Value::String(text) => Ok(text),
         other => Err(wrong_type(path, "a string", &other)),
     }
+}
+
+/// An opaque name: a string, or a whole number in digits.
+///
+/// # Errors
+/// [`Code::Type`] for anything else.
+pub fn as_id(value: Value, path: &str) -> Taken<String> {
+    match value {
+        Value::String(id) => Ok(id),
+        Value::Number(id) => Ok(id.to_string()),
+        other => Err(wrong_type(path, "a string or a whole number", &other)),
+    }
+}
+
+/// An object whose values `each` makes, from the value and its path.
+///
+/// # Errors
+/// [`Code::Type`] for anything else, and what `each` says.
+pub fn as_map<T>(
+    value: Value,
+    path: &str,
+    reading: &mut Reading,
+    mut each: impl FnMut(Value, &str, &mut Reading) -> Taken<T>,
+) -> Taken<BTreeMap<String, T>> {
+    let Value::Object(map) = value else { return Err(wrong_type(path, "an object", &value)) };
+    let made = map.into_iter().map(|(name, value)| {
+        let made = each(value, &format!("{path}.{name}"), reading)?;
+        Ok((name, made))
+    });
+    made.collect()
 }
 
 /// A text: a string or a list of messages.

@@ -4,6 +4,17 @@
 //! |---|---|---|
 //! | `pair` | [`Pair`] | of two completions of one prompt, which one is better |
 //! | `comparison` | [`Comparison`] | two responses and what was said of them, before anybody decides who won |
+//! | `unpaired` | [`Unpaired`] | a completion that is good or bad |
+//! | `ranked` | [`Ranked`] | completions of one prompt from best to worst |
+//! | `rated` | [`Rated`] | completions with ratings of several attributes, or with a rubric |
+//! | `stepwise` | [`Stepwise`] | steps, each right or wrong |
+//! | `step_pair` | [`StepPair`] | a better and a worse next step after the same steps |
+//! | `segment_pair` | [`SegmentPair`] | two segments of trajectories and which one is better |
+//! | `tree` | [`Tree`] | a tree of messages or of steps |
+//! | `prompt_only` | [`PromptOnly`] | a prompt, and how its answers are checked |
+//! | `edit` | [`Edit`] | a response and what somebody made of it |
+//! | `sft` | [`Sft`] | a prompt and a completion to learn |
+//! | `lm` | [`Lm`] | a text or a conversation to learn |
 //!
 //! As JSON each is one object with `kind`; the fields that all share are those of [`Envelope`], and what a type does not
 //! know goes to `meta`. Reading checks what the type's `validate` checks, and so does writing: what was written can be
@@ -11,22 +22,45 @@
 //!
 //! A new kind is one file with a type that implements [`RecordType`], and one line in the list below.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
+pub mod claim;
 pub mod comparison;
 mod conversation;
+pub mod distribution;
+pub mod edit;
 mod envelope;
 mod fields;
+pub mod follow_up;
 pub mod implicit;
 mod kind;
+pub mod lm;
 pub mod pair;
+pub mod prompt_only;
+pub mod ranked;
+pub mod rated;
+pub mod reader;
+pub mod rubric;
+#[cfg(feature = "schema")]
+mod schema;
+pub mod segment_pair;
+pub mod sft;
+pub mod step_pair;
+pub mod stepwise;
+pub mod tree;
+pub mod unpaired;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use envelope::check_number;
-pub use envelope::{Annotator, Envelope, Provenance, UNDISCLOSED};
-pub use fields::{Fields, Reading, as_f64, as_i64, as_list, as_string, as_text, describe, wrong_type};
+pub use envelope::{Annotator, Envelope, Provenance, UNDISCLOSED, fold_system_into_user};
+pub use fields::{Fields, Reading, as_f64, as_i64, as_id, as_list, as_map, as_string, as_text, describe, wrong_type};
 pub use kind::Kind;
-pub use {comparison::Comparison, pair::Pair};
+pub use {
+    comparison::Comparison, edit::Edit, lm::Lm, pair::Pair, prompt_only::PromptOnly, ranked::Ranked, rated::Rated,
+    segment_pair::SegmentPair, sft::Sft, step_pair::StepPair, stepwise::Stepwise, tree::Tree, unpaired::Unpaired,
+};
 
 pub use crate::text::{Message, Role, Text};
 use crate::{
@@ -98,6 +132,12 @@ macro_rules! kinds {
             )*
         }
 
+        /// The JSON Schema, of draft 2020-12, of what records of a kind are written as. Other fields are allowed.
+        #[cfg(feature = "schema")]
+        pub fn json_schema(kind: Kind) -> Value {
+            match kind { $(<$name as RecordType>::KIND => schema::of::<$name>(kind),)* }
+        }
+
         impl Record {
             /// The kind.
             pub const fn kind(&self) -> Kind {
@@ -126,11 +166,11 @@ macro_rules! kinds {
             ///
             /// # Errors
             /// [`Code::Kind`] if it is of no kind; what the kind's [`RecordType::from_fields`] says.
-            pub fn from_fields(fields: Fields<'_>) -> Result<Self, Reason> {
+            pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, Reason> {
+                fields.rename("conversations", "messages");
                 let kind = Kind::of(&fields)?;
                 match kind {
                     $(<$name as RecordType>::KIND => $name::from_fields(fields).map(Self::$name),)*
-                    other => Err(Reason::new(Code::Kind, format!("`{other}` is not built"))),
                 }
             }
         }
@@ -178,7 +218,68 @@ macro_rules! kinds {
     };
 }
 
-kinds! { Pair Comparison }
+kinds! {
+    Pair Comparison Unpaired Ranked Rated Stepwise StepPair SegmentPair Tree PromptOnly Edit Sft Lm
+}
+
+/// Checks that a list is as long as `completions`, or another list that it belongs to.
+///
+/// # Errors
+/// [`Code::LenMismatch`].
+pub(crate) fn check_len(name: &str, len: usize, expected: usize, list: &str) -> Result<(), Reason> {
+    match len == expected {
+        true => Ok(()),
+        false => {
+            let message = format!("expected {expected} elements as in `{list}`, found {len}");
+            Err(Reason::field(Code::LenMismatch, name, message))
+        }
+    }
+}
+
+/// Checks a prompt and at least `least` completions of it.
+///
+/// # Errors
+/// [`Code::EmptyList`] if there are fewer, and those of [`check_texts`].
+pub(crate) fn check_completions(prompt: &Text, completions: &[Text], least: usize) -> Result<(), Reason> {
+    if completions.len() < least {
+        let message = format!("expected at least {least}, found {}", completions.len());
+        return Err(Reason::field(Code::EmptyList, "completions", message));
+    }
+    let names = completion_names(completions);
+    let named = names.iter().map(String::as_str).zip(completions);
+    let texts: Vec<_> = std::iter::once(("prompt", prompt)).chain(named).collect();
+    check_texts(&texts, |field| field != "prompt")
+}
+
+/// The paths of completions, such as `completions[2]`.
+pub(crate) fn completion_names(completions: &[Text]) -> Vec<String> {
+    (0..completions.len()).map(|i| format!("completions[{i}]")).collect()
+}
+
+/// Checks that a list of strings, such as steps, holds some and none is empty.
+///
+/// # Errors
+/// [`Code::EmptyList`], [`Code::Empty`].
+pub(crate) fn check_strings(name: &str, strings: &[String]) -> Result<(), Reason> {
+    if strings.is_empty() {
+        return Err(Reason::field(Code::EmptyList, name, "expected at least one element, found none"));
+    }
+    match strings.iter().position(|text| text.trim().is_empty()) {
+        Some(i) => Err(Reason::field(Code::Empty, format!("{name}[{i}]"), "empty after trimming")),
+        None => Ok(()),
+    }
+}
+
+/// Checks numbers as [`check_number`] does; the path of a bad one carries its place.
+///
+/// # Errors
+/// [`Code::Nonfinite`], [`Code::Range`].
+pub(crate) fn check_numbers(name: &str, numbers: &[f64], low: f64, high: f64) -> Result<(), Reason> {
+    match numbers.iter().enumerate().find(|(_, x)| !(x.is_finite() && **x >= low && **x <= high)) {
+        Some((i, &x)) => check_number(&format!("{name}[{i}]"), x, low, high),
+        None => Ok(()),
+    }
+}
 
 /// The texts of a record, each with its name.
 pub(crate) type Texts<'a> = [(&'a str, &'a Text)];

@@ -4,8 +4,12 @@ use serde::Serialize;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::{
-    Envelope, Fields, Kind, Reading, RecordType, Role, Text, check_number, check_texts, comparison::Strength,
-    conversation::check_conversation, envelope::take_system, implicit::split_prompt,
+    Envelope, Fields, Kind, Reading, RecordType, Role, Text, check_number, check_texts,
+    claim::{Claim, take_claims},
+    comparison::Strength,
+    conversation::check_turns,
+    envelope::take_system,
+    implicit::split_prompt,
 };
 use crate::report::{Code, Reason, Warning};
 
@@ -57,6 +61,12 @@ pub struct Pair {
     /// Whether `rejected` is factual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected_factual: Option<bool>,
+    /// What `chosen` claims; empty where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chosen_claims: Vec<Claim>,
+    /// What `rejected` claims; empty where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected_claims: Vec<Claim>,
     /// The model or person that wrote `chosen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen_source: Option<String>,
@@ -127,6 +137,8 @@ impl Pair {
             ref_rejected_logps: self.ref_chosen_logps,
             chosen_factual: self.rejected_factual,
             rejected_factual: self.chosen_factual,
+            chosen_claims: self.rejected_claims,
+            rejected_claims: self.chosen_claims,
             chosen_source: self.rejected_source,
             rejected_source: self.chosen_source,
             ..self
@@ -138,7 +150,7 @@ impl Pair {
         self.prompt.as_plain() == Some("")
     }
 
-    fn unchecked(prompt: Text, chosen: Text, rejected: Text) -> Self {
+    pub(crate) fn unchecked(prompt: Text, chosen: Text, rejected: Text) -> Self {
         Self {
             prompt,
             chosen,
@@ -154,6 +166,8 @@ impl Pair {
             ref_id: None,
             chosen_factual: None,
             rejected_factual: None,
+            chosen_claims: Vec::new(),
+            rejected_claims: Vec::new(),
             chosen_source: None,
             rejected_source: None,
             criteria: Vec::new(),
@@ -196,6 +210,8 @@ impl RecordType for Pair {
             ref_id: fields.string("ref_id")?,
             chosen_factual: fields.bool("chosen_factual")?,
             rejected_factual: fields.bool("rejected_factual")?,
+            chosen_claims: take_claims(fields, "chosen_claims")?,
+            rejected_claims: take_claims(fields, "rejected_claims")?,
             chosen_source: fields.string("chosen_source")?,
             rejected_source: fields.string("rejected_source")?,
             criteria: fields.strings("criteria")?,
@@ -238,16 +254,9 @@ impl Pair {
         if self.has_no_prompt() && !reading.rules.allow_empty_prompt {
             return Err(Reason::field(Code::Empty, "prompt", "empty after trimming"));
         }
-        let prompt = self.prompt.as_messages().unwrap_or_default();
-        for (side, name) in [(&self.chosen, "chosen"), (&self.rejected, "rejected")] {
-            if let Some(completion) = side.as_messages() {
-                check_conversation(prompt.iter().chain(completion), name, reading)?;
-            }
-        }
-        if !reading.rules.allow_prefill && prompt.last().is_some_and(|last| last.role == Role::Assistant) {
-            let message = "the prompt ends with an assistant message";
-            return Err(Reason::field(Code::PromptEndsAssistant, format!("prompt[{}]", prompt.len() - 1), message));
-        }
+        let prompt_rejected = self.prompt_rejected.as_ref().unwrap_or(&self.prompt);
+        check_turns(&self.prompt, [("chosen", &self.chosen)], reading)?;
+        check_turns(prompt_rejected, [("rejected", &self.rejected)], reading)?;
         Ok(self)
     }
 }

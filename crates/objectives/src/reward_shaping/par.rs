@@ -126,6 +126,8 @@ mod tests {
         assert_close(&par_rewards(&[unit], &[0.0, unit], 1.0).unwrap(), &[0.625], 1e-15);
         // Their mean is ln 3 / 2, of which a slope of 2 makes ln 3 again.
         assert_close(&centered_sigmoid_rewards(&[unit], &[0.0, unit], 2.0).unwrap(), &[0.75], 1e-15);
+        // (σ(1.5) + σ(0.5) + σ(−0.5)) / 3, of which the last two add up to 1: (0.81757448 + 1) / 3.
+        assert_close(&par_rewards(&[1.5], &[0.0, 1.0, 2.0], 1.0).unwrap(), &[0.605_858_16], 5e-9);
         assert_close(&ParConfig::new().init().unwrap().rewards(&[unit], &[0.0]).unwrap(), &[0.75], 1e-15);
         let steep = ParConfig::new().with_slope(2.0).init().unwrap();
         assert_close(&steep.rewards(&[unit], &[0.0]).unwrap(), &[0.9], 1e-15);

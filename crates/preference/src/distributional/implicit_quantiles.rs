@@ -229,7 +229,9 @@ mod tests {
     #[test]
     fn the_head_is_the_product_of_features_and_embedded_levels() {
         let device = Device::flex();
-        let head = ImplicitQuantilesConfig::new(2).with_num_cosines(3).init(0, &device).unwrap();
+        let mut head = ImplicitQuantilesConfig::new(2).with_num_cosines(3).init(0, &device).unwrap();
+        assert_eq!(host(&head.bias.val()), [0.0]);
+        head.bias = Param::from_tensor(Tensor::from_floats([0.7], &device));
         let features = Tensor::<2>::from_floats([[1.0, -2.0], [0.5, 0.0]], &device);
         let levels = Tensor::<2>::from_floats([[0.2, 0.7, 0.2], [0.9, 0.1, 0.5]], &device);
         let got = host(&head.forward(features.clone(), levels.clone()).unwrap());

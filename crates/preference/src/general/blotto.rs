@@ -97,18 +97,10 @@ pub fn random_strategies(seed: u64, count: usize) -> Result<Vec<Vec<f64>>> {
         let (worth, leak) = (rng.random_range(0.5..1.5), rng.random_range(0.0..0.4));
         let mut castles: Vec<usize> = (1..=NUM_CASTLES).collect();
         castles.shuffle(&mut rng);
-        let (mut points, mut wanted) = (0, [false; NUM_CASTLES]);
-        for castle in castles {
-            if 2 * points > NUM_CASTLES * (NUM_CASTLES + 1) / 2 {
-                break;
-            }
-            points += castle;
-            wanted[castle - 1] = true;
-        }
+        let wanted = wanted(&castles);
         let weights: Vec<f64> = (1..=NUM_CASTLES)
             .map(|castle| {
-                let z: f64 = StandardNormal.sample(&mut rng);
-                (castle as f64).powf(worth) * (0.3 * z).exp() * if wanted[castle - 1] { 1.0 } else { leak }
+                weight(castle, worth, StandardNormal.sample(&mut rng), if wanted[castle - 1] { 1.0 } else { leak })
             })
             .collect();
         let soldiers = allot(&weights);
@@ -117,6 +109,25 @@ pub fn random_strategies(seed: u64, count: usize) -> Result<Vec<Vec<f64>>> {
         }
     }
     Ok(strategies)
+}
+
+/// The first of these castles that are worth more than half of all points together.
+fn wanted(castles: &[usize]) -> [bool; NUM_CASTLES] {
+    const HALF: usize = NUM_CASTLES * (NUM_CASTLES + 1) / 4;
+    let (mut points, mut wanted) = (0, [false; NUM_CASTLES]);
+    for castle in castles {
+        if points > HALF {
+            break;
+        }
+        points += castle;
+        wanted[castle - 1] = true;
+    }
+    wanted
+}
+
+/// How many soldiers a castle gets beside the others: by its points, by chance, and less if it is not wanted.
+fn weight(castle: usize, worth: f64, z: f64, share: f64) -> f64 {
+    (castle as f64).powf(worth) * (0.3 * z).exp() * share
 }
 
 /// All soldiers in proportion to the weights, the largest remainders rounded up.
@@ -176,6 +187,25 @@ mod tests {
         // 100 / 7: 14.28…, 42.85…, 42.85… → 14, 43, 43.
         assert_eq!(allot(&[1.0, 3.0, 3.0]), [14, 43, 43]);
         assert_eq!(allot(&[1.0, 1.0, 1.0]), [34, 33, 33]);
+    }
+
+    #[test]
+    fn castles_are_wanted_until_they_are_a_majority() {
+        let of = |castles: &[usize]| {
+            let wanted = wanted(castles);
+            (1..=NUM_CASTLES).filter(|castle| wanted[castle - 1]).collect::<Vec<_>>()
+        };
+        // 27 of 55 points are no majority; 28 are.
+        assert_eq!(of(&[10, 9, 8, 1, 7, 2, 3, 4, 5, 6]), [1, 8, 9, 10]);
+        assert_eq!(of(&[1, 10, 8, 9, 7, 2, 3, 4, 5, 6]), [1, 8, 9, 10]);
+        assert_eq!(of(&[10, 9, 5, 4, 1, 2, 3, 6, 7, 8]), [4, 5, 9, 10]);
+    }
+
+    #[test]
+    fn weights_by_hand() {
+        assert_eq!(weight(4, 0.5, 0.0, 1.0), 2.0);
+        // 3² e^{0.6} / 4
+        assert!((weight(3, 2.0, 2.0, 0.25) - 2.25 * 0.6f64.exp()).abs() < 1e-14);
     }
 
     #[test]

@@ -80,14 +80,22 @@ pub fn maximal_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
         let mut chances = vec![0.0; n];
         playing.iter().zip(part).for_each(|(&item, chance)| chances[item] = chance);
         let gains = game.gains(&chances)?;
-        let mut answers: Vec<usize> = (0..n).filter(|item| gains[*item] > 1e-12 && !playing.contains(item)).collect();
+        let answers = best_answers(&gains, &playing);
         if answers.is_empty() {
             let exploitability = exploitability(matrix, &chances)?;
             return Ok(MaximalLottery { unique: is_unique(&game, &chances, &gains), chances, exploitability });
         }
-        answers.sort_by(|&a, &b| gains[b].total_cmp(&gains[a]));
-        playing.extend(answers.into_iter().take(MORE));
+        playing.extend(answers);
     }
+}
+
+/// The items that gain most of those that gain anything and do not play yet.
+fn best_answers(gains: &[f64], playing: &[usize]) -> Vec<usize> {
+    let others = (0..gains.len()).filter(|item| !playing.contains(item));
+    let mut answers: Vec<usize> = others.filter(|item| gains[*item] > 1e-12).collect();
+    answers.sort_by(|&a, &b| gains[b].total_cmp(&gains[a]));
+    answers.truncate(MORE);
+    answers
 }
 
 /// The same game in units of the largest margin, so that tolerances mean the same for all; none when all items are even.
@@ -113,11 +121,16 @@ fn solve(matrix: &PreferenceMatrix) -> Result<Vec<f64>> {
     let solution = problem.solve().map_err(failed)?;
     let solution = solution.into_solution().expect("without a limit of time, a solver ends with a solution");
     let found: Vec<f64> = chances.iter().map(|&p| solution.var_value(p)).collect();
-    // The solver's tolerance is 1e-7. Which items are played is known, up to where small chances end.
-    let mut best = to_simplex(&found).expect("the solver's chances add up to 1");
+    refined(matrix, &found)
+}
+
+/// A lottery that is found up to the solver's tolerance of 1e-7, solved for once more from the items that it plays: they are
+/// known, up to where small chances end. What it was, where that is no better.
+fn refined(matrix: &PreferenceMatrix, found: &[f64]) -> Result<Vec<f64>> {
+    let mut best = to_simplex(found).expect("the solver's chances add up to 1");
     let mut error = exploitability(matrix, &best)?;
     for floor in [1e-9, 1e-7, 1e-5, 1e-3] {
-        let played: Vec<usize> = (0..n).filter(|&i| found[i] > floor).collect();
+        let played: Vec<usize> = (0..found.len()).filter(|&i| found[i] > floor).collect();
         if let Some(polished) = equalize(matrix, &played, &best).as_deref().and_then(to_simplex) {
             let polished_error = exploitability(matrix, &polished)?;
             if polished_error < error {
@@ -290,6 +303,67 @@ mod tests {
         let chances = [cloned.chances[0], cloned.chances[1] + cloned.chances[3], cloned.chances[2]];
         close(&chances, &[1.0 / 6.0, 1.0 / 2.0, 1.0 / 3.0], 1e-12);
         assert!(!cloned.unique);
+    }
+
+    #[test]
+    fn whoever_gains_most_and_does_not_play_joins() {
+        assert_eq!(best_answers(&[0.1, 0.3, 1e-12, 2e-12, -0.2, 0.2, 0.25], &[5, 4]), [1, 6, 0, 3]);
+        let gains: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(best_answers(&gains, &[99]), (67..99).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lottery_that_is_nearly_right_is_made_exact() {
+        let exact = [1.0 / 6.0, 1.0 / 2.0, 1.0 / 3.0];
+        let near = [exact[0] + 1e-7, exact[1] - 2e-7, exact[2] + 1e-7];
+        close(&refined(&cycle(0.2, 0.1, 0.3), &near).unwrap(), &exact, 1e-15);
+        // A fourth item that loses to all, with what a solver leaves it: more than the first floors.
+        let rows: [&[f64]; 4] =
+            [&[0.0, 0.2, -0.3, 0.4], &[-0.2, 0.0, 0.1, 0.4], &[0.3, -0.1, 0.0, 0.4], &[-0.4, -0.4, -0.4, 0.0]];
+        for little in [5e-9, 5e-8, 5e-6, 5e-4] {
+            let got = refined(&matrix(&rows), &[near[0], near[1], near[2] - little, little]).unwrap();
+            close(&got, &[exact[0], exact[1], exact[2], 0.0], 1e-15);
+        }
+        // Nothing is better than a lottery that is exact.
+        assert_eq!(refined(&matrix(&[&[0.0, 0.25], &[-0.25, 0.0]]), &[1.0, 0.0]).unwrap(), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn played_items_are_left_without_a_gain() {
+        let game = cycle(0.2, 0.1, 0.3);
+        // Gains of 0 and of 2 over the played ones, and the sum.
+        let system = played_system(&game, &[0, 2]);
+        assert_eq!(system, DMatrix::from_row_slice(3, 3, &[0.0, 0.3, 1.0, -0.3, 0.0, 1.0, 1.0, 1.0, 0.0]));
+        close(&equalize(&game, &[0, 1, 2], &[0.0; 3]).unwrap(), &[1.0 / 6.0, 1.0 / 2.0, 1.0 / 3.0], 1e-15);
+        assert_eq!(equalize(&game, &[1], &[0.0; 3]), Some(vec![0.0, 1.0, 0.0]));
+        // Two even items, of which the mix may be any: the nearest one.
+        let even = matrix(&[&[0.0, 0.0, 0.2], &[0.0, 0.0, 0.2], &[-0.2, -0.2, 0.0]]);
+        close(&equalize(&even, &[0, 1], &[0.3, 0.7, 0.0]).unwrap(), &[0.3, 0.7, 0.0], 1e-14);
+        close(&equalize(&even, &[0, 1], &[0.3, 0.5, 0.0]).unwrap(), &[0.4, 0.6, 0.0], 1e-14);
+    }
+
+    #[test]
+    fn regular_is_by_the_least_pivot_in_units_of_the_largest() {
+        let regular = |pivots: &[f64]| is_regular(&DMatrix::from_diagonal(&DVector::from_column_slice(pivots)));
+        assert!(regular(&[1.0, 1e-9]) && regular(&[-2.0, 1.0]) && regular(&[100.0, 2e-8]));
+        assert!(!regular(&[1.0, 1e-11]) && !regular(&[1.0, 1e-10]) && !regular(&[100.0, 5e-9]) && !regular(&[0.0]));
+    }
+
+    #[test]
+    fn a_lottery_is_the_only_one_where_what_is_not_played_loses() {
+        let two = matrix(&[&[0.0, 0.5], &[-0.5, 0.0]]);
+        assert!(is_unique(&two, &[1.0, 0.0], &[0.0, -1.0]));
+        // A gain and a chance of 1e-9 are none.
+        assert!(!is_unique(&two, &[1.0, 0.0], &[0.0, -1e-9]) && is_unique(&two, &[1.0, 0.0], &[0.0, -2e-9]));
+        assert!(is_unique(&two, &[1.0, 1e-9], &[0.0, -1.0]) && !is_unique(&two, &[1.0, 2e-9], &[0.0, -1.0]));
+        let lottery = MaximalLottery { chances: vec![1e-9, 0.4, 2e-9, 0.6], exploitability: 0.0, unique: true };
+        assert_eq!(lottery.played(), [3, 1, 2]);
+    }
+
+    #[test]
+    fn chances_add_up_to_1_and_are_not_far_below_0() {
+        assert_eq!(to_simplex(&[2.0, 6.0]), Some(vec![0.25, 0.75]));
+        assert_eq!((to_simplex(&[1.0, -1e-6]), to_simplex(&[1.0, -9e-7])), (None, Some(vec![1.0, 0.0])));
     }
 
     #[test]

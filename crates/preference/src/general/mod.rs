@@ -52,6 +52,8 @@ pub mod transitivity;
 pub mod winners;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use matrix::PreferenceMatrix;

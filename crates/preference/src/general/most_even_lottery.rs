@@ -20,6 +20,8 @@ use crate::{
 
 /// A gain of more than this share of the largest margin is one.
 const NOTHING: f64 = 1e-11;
+/// Each round adds or drops a condition; far fewer than two for each item are usual.
+const ROUNDS: usize = 10_000;
 
 /// The maximal lottery of the largest entropy, which is the only one of its entropy.
 ///
@@ -48,20 +50,15 @@ const NOTHING: f64 = 1e-11;
 pub fn most_even_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
     let found = maximal_lottery(matrix)?;
     let (false, Some(game)) = (found.unique, in_largest_margins(matrix)) else { return Ok(found) };
-    let n = game.num_items();
     let played = playable(&game)?;
     let mut problem = Entropy { game: &game, basis: row_space(&game, &played), binding: Vec::new(), played: &played };
-    // Each round adds or drops a condition; far fewer than two for each item are usual.
-    for _ in 0..=4 * n {
+    for _ in 0..ROUNDS {
         let (chances, multipliers) = problem.solve()?;
-        let dropped = (0..problem.binding.len()).min_by(|&a, &b| multipliers[a].total_cmp(&multipliers[b]));
-        if let Some(place) = dropped.filter(|&place| multipliers[place] < -NOTHING) {
+        if let Some(place) = most_negative(&multipliers) {
             problem.binding.remove(place);
             continue;
         }
-        let gains = game.gains(&chances)?;
-        let others = (0..n).filter(|item| !played.contains(item) && !problem.binding.contains(item));
-        match others.max_by(|&a, &b| gains[a].total_cmp(&gains[b])).filter(|&item| gains[item] > NOTHING) {
+        match most_gaining(&game.gains(&chances)?, &played, &problem.binding) {
             Some(item) => problem.binding.push(item),
             None => {
                 return Ok(MaximalLottery {
@@ -73,6 +70,18 @@ pub fn most_even_lottery(matrix: &PreferenceMatrix) -> Result<MaximalLottery> {
         }
     }
     Err(Error::Combination { what: "the most even lottery", reason: "its conditions do not settle" })
+}
+
+/// The place of the multiplier that is furthest below 0, if one is.
+fn most_negative(multipliers: &[f64]) -> Option<usize> {
+    let least = (0..multipliers.len()).min_by(|&a, &b| multipliers[a].total_cmp(&multipliers[b]));
+    least.filter(|&place| multipliers[place] < -NOTHING)
+}
+
+/// The item that gains most of those that are not played and not bound, if one gains anything.
+fn most_gaining(gains: &[f64], played: &[usize], binding: &[usize]) -> Option<usize> {
+    let others = (0..gains.len()).filter(|item| !played.contains(item)).filter(|item| !binding.contains(item));
+    others.max_by(|&a, &b| gains[a].total_cmp(&gains[b])).filter(|&item| gains[item] > NOTHING)
 }
 
 /// The items that some maximal lottery plays.
@@ -120,20 +129,8 @@ impl Entropy<'_> {
             true => self.basis[(row, at)],
             false => self.game.margin(self.played[at], self.binding[row - first]),
         });
-        let lottery = |multipliers: &DVector<f64>| {
-            let logits = conditions.tr_mul(multipliers);
-            (accordant_ops::host::log_sum_exp(logits.as_slice()), accordant_ops::host::softmax(logits.as_slice()))
-        };
-        let dual = |multipliers: &DVector<f64>| {
-            let (value, chances) = lottery(multipliers);
-            let chances = DVector::from_vec(chances);
-            let gradient = &conditions * &chances;
-            let weighed = DMatrix::from_fn(conditions.nrows(), k, |row, at| conditions[(row, at)] * chances[at]);
-            let hessian = weighed * conditions.transpose() - &gradient * gradient.transpose();
-            Quadratic { value, gradient, hessian }
-        };
         let stop = Stop { gradient: 1e-13, max_iterations: 500 };
-        let (multipliers, report) = newton(dual, DVector::zeros(conditions.nrows()), stop);
+        let (multipliers, report) = newton(|at| dual(&conditions, at).0, DVector::zeros(conditions.nrows()), stop);
         // Where rounding stops the last step, what is left is still far below what counts as a gain.
         if report.gradient_norm > NOTHING {
             return Err(Error::Combination {
@@ -142,13 +139,26 @@ impl Entropy<'_> {
             });
         }
         let mut chances = vec![0.0; self.game.num_items()];
-        self.played.iter().zip(lottery(&multipliers).1).for_each(|(&item, chance)| chances[item] = chance);
+        let lottery = dual(&conditions, &multipliers).1;
+        self.played.iter().zip(&lottery).for_each(|(&item, chance)| chances[item] = *chance);
         Ok((chances, multipliers.as_slice()[first..].to_vec()))
     }
 }
 
+/// `log Σ_i exp(Σ_j λ_j c_ji)` for conditions c, and the lottery whose gains its gradient is.
+fn dual(conditions: &DMatrix<f64>, multipliers: &DVector<f64>) -> (Quadratic, DVector<f64>) {
+    let logits = conditions.tr_mul(multipliers);
+    let value = accordant_ops::host::log_sum_exp(logits.as_slice());
+    let chances = DVector::from_vec(accordant_ops::host::softmax(logits.as_slice()));
+    let gradient = conditions * &chances;
+    let weighed = DMatrix::from_fn(conditions.nrows(), chances.len(), |row, at| conditions[(row, at)] * chances[at]);
+    let hessian = weighed * conditions.transpose() - &gradient * gradient.transpose();
+    (Quadratic { value, gradient, hessian }, chances)
+}
+
 #[cfg(test)]
 mod tests {
+    use accordant_laws::gradient::check_gradient;
     use rand::Rng;
 
     use super::*;
@@ -239,6 +249,42 @@ mod tests {
             }
         }
         assert!(several > 10, "{several}");
+    }
+
+    #[test]
+    fn conditions_are_dropped_and_added_one_by_one() {
+        assert_eq!(most_negative(&[0.5, -2e-11, -3.0, -1.0]), Some(2));
+        assert_eq!((most_negative(&[1e-12, -1e-11]), most_negative(&[0.0]), most_negative(&[])), (None, None, None));
+        let gains = [0.3, 0.5, 1e-11, 0.4, -1.0];
+        assert_eq!(most_gaining(&gains, &[1], &[]), Some(3));
+        assert_eq!(most_gaining(&gains, &[1], &[3]), Some(0));
+        assert_eq!(most_gaining(&gains, &[1, 0], &[3]), None);
+        assert_eq!(most_gaining(&[2e-11], &[], &[]), Some(0));
+    }
+
+    #[test]
+    fn the_dual_has_the_derivatives_that_newton_uses() {
+        let conditions = DMatrix::from_row_slice(2, 3, &[0.5, -0.2, 1.0, -0.7, 0.3, 0.4]);
+        let of = |at: &[f64]| dual(&conditions, &DVector::from_column_slice(at)).0;
+        let (at, here) = ([0.4, -1.1], of(&[0.4, -1.1]));
+        check_gradient(|x| of(x).value, &at, here.gradient.as_slice()).unwrap();
+        for row in 0..2 {
+            let expected: Vec<f64> = here.hessian.row(row).iter().copied().collect();
+            check_gradient(|x| of(x).gradient[row], &at, &expected).unwrap();
+        }
+    }
+
+    #[test]
+    fn conditions_that_no_lottery_satisfies_are_an_error() {
+        let game = matrix(&[&[0.0, 0.0], &[0.0, 0.0]]);
+        let of = |basis: [f64; 2]| {
+            let basis = DMatrix::from_row_slice(1, 2, &basis);
+            Entropy { game: &game, basis, binding: Vec::new(), played: &[0, 1] }.solve()
+        };
+        // One gains whatever is drawn.
+        assert!(matches!(of([0.6, 0.8]), Err(Error::Combination { what: "the most even lottery", .. })));
+        let (chances, multipliers) = of([0.25, -0.75]).unwrap();
+        assert!((chances[0] - 0.75).abs() < 1e-12 && multipliers.is_empty());
     }
 
     #[test]

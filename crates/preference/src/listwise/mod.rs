@@ -23,6 +23,8 @@ pub mod rank_list;
 pub mod rank_net;
 pub mod slate;
 
+#[cfg(test)]
+mod laws;
 mod scores;
 #[cfg(test)]
 pub(crate) mod testing;

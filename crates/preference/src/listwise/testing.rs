@@ -4,7 +4,10 @@ use accordant_laws::models::{ListLosses, Lists};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use super::{ListScores, ListwiseLoss};
-use crate::pairwise::testing::{tensor, values};
+use crate::{
+    ItemReduction, Nll,
+    pairwise::testing::{tensor, values},
+};
 
 /// An f64 matrix of equally long rows.
 pub(crate) fn matrix(rows: &[&[f64]], device: &Device) -> Tensor<2> {
@@ -38,9 +41,14 @@ pub(crate) fn evaluate(method: &dyn ListwiseLoss) -> impl Fn(&Lists) -> ListLoss
         let batch = ListScores::new(scores.clone()).with_present(present).unwrap();
         let batch = batch.with_labels(of(&lists.labels)).unwrap();
         let batch = batch.with_weights(tensor(&lists.weights, &device)).unwrap();
-        let losses = method.forward(&batch).unwrap().losses;
-        let grads = losses.clone().sum().backward();
-        let gradient = values(scores.grad(&grads).unwrap());
-        ListLosses { losses: values(losses), gradient: gradient.chunks(k).map(<[f64]>::to_vec).collect() }
+        list_losses(method.forward(&batch).unwrap(), &scores)
     }
+}
+
+/// What the laws read of losses of lists, and of what `scores` these are.
+pub(crate) fn list_losses(nll: Nll, scores: &Tensor<2>) -> ListLosses {
+    let grads = nll.losses.clone().sum().backward();
+    let gradient = values(scores.grad(&grads).unwrap()).chunks(scores.dims()[1]).map(<[f64]>::to_vec).collect();
+    let mean = values(nll.reduce(ItemReduction::Mean).unwrap().loss)[0];
+    ListLosses { losses: values(nll.losses), mean, gradient }
 }

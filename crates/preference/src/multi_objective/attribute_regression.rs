@@ -17,6 +17,7 @@ use nalgebra::{DMatrix, DVector};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::attribute_ranges::AttributeRanges;
 use crate::{
     Error, Nll, Result,
     error::{check_length, check_record},
@@ -70,7 +71,8 @@ pub fn attribute_losses(predictions: Tensor<2>, ratings: Tensor<2>, present: Ten
     Nll::new(errors.clone().square(), weights)?.with_metric("mean_abs_error", errors.abs())
 }
 
-/// One reward of several attributes: `Σ_k weights_k ŷ_k`.
+/// One reward of several attributes: `Σ_k weights_k ŷ_k`. A weight counts units of its attribute: where attributes are rated
+/// on other scales, [bring them to one](AttributeRanges::to_unit) first.
 ///
 /// # Shapes
 /// `attributes`: `[n, K]`, `weights`: `[K]`, to `[n]`.
@@ -121,10 +123,11 @@ pub struct RidgeHeadConfig {
 
 impl RidgeHeadConfig {
     /// Fits a head for each attribute; `ratings` has a row for each row of `features`, with what was not rated left out.
+    /// Attributes may be rated on any scales: [`RidgeHead::ranges`] says whether they are.
     ///
     /// # Errors
     /// A domain error naming a field; [`Error::Length`] naming `ratings`, `features` or `attributes`; [`Error::Record`] for
-    /// a number that is not finite; [`Error::Empty`] when an attribute has fewer than two ratings.
+    /// a number that is not finite; [`Error::Empty`] without an attribute, and when one has fewer than two ratings.
     ///
     /// # Example
     /// ```
@@ -157,7 +160,8 @@ impl RidgeHeadConfig {
                 check_record(value.is_finite(), row, "rating", "finite", *value)?;
             }
         }
-        let mut head = RidgeHead { coefficients: Vec::new(), penalties: Vec::new(), errors: Vec::new() };
+        let ranges = AttributeRanges::of(ratings)?;
+        let mut head = RidgeHead { coefficients: Vec::new(), penalties: Vec::new(), errors: Vec::new(), ranges };
         for attribute in 0..attributes {
             let mut rows: Vec<(&[f64], f64)> = features
                 .iter()
@@ -211,6 +215,9 @@ pub struct RidgeHead {
     pub penalties: Vec<f64>,
     /// Its mean squared error on the rows that it was chosen on.
     pub errors: Vec<f64>,
+    /// How far the ratings of each attribute reach: predictions of uneven ones are [brought to one
+    /// scale](AttributeRanges::to_unit) before they are weighed.
+    pub ranges: AttributeRanges,
 }
 
 impl RidgeHead {
@@ -374,5 +381,32 @@ mod tests {
             values(weighted_reward(matrix(&[1.0, 2.0, 3.0, 4.0], 2, &device), &[10.0, -1.0]).unwrap()),
             [8.0, 26.0]
         );
+    }
+
+    #[test]
+    fn three_rows_of_two_attributes_are_six_losses_and_none_are_refused() {
+        let device = Device::flex();
+        let (predictions, ratings) =
+            (matrix(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, &device), matrix(&[0.0, 2.0, 5.0, 1.0, 5.0, 9.0], 3, &device));
+        let all = attribute_losses(predictions, ratings, mask(&[true; 6], 3)).unwrap();
+        assert_eq!(values(all.losses), [1.0, 0.0, 4.0, 9.0, 0.0, 9.0]);
+        let none = || Tensor::<2>::zeros([0, 2], &device);
+        let error = attribute_losses(none(), none(), none().equal_scalar(0.0)).unwrap_err();
+        assert!(error.to_string().starts_with("`predictions`: expected at least one entry"), "{error}");
+    }
+
+    #[test]
+    fn one_row_is_left_to_train_on_and_one_to_choose_by() {
+        let features: Vec<Vec<f64>> = (1..4).map(|i| vec![f64::from(i)]).collect();
+        let ratings: Vec<Vec<Option<f64>>> = (1..4).map(|i| vec![Some(2.0 * f64::from(i))]).collect();
+        let fit = |rows: usize, validation: f64| {
+            let config = RidgeHeadConfig::new().with_penalties(vec![1e-9]).with_validation(validation);
+            config.fit(&features[..rows], &ratings[..rows]).unwrap()
+        };
+        for (rows, validation) in [(2, 0.5), (3, 0.99), (3, 0.01)] {
+            let head = fit(rows, validation);
+            assert!((head.coefficients[0][0] - 2.0).abs() < 1e-6, "{rows} rows, {validation}: {head:?}");
+            assert!(head.errors[0] < 1e-12);
+        }
     }
 }

@@ -346,4 +346,18 @@ mod tests {
             (strengths[11] - 1e5).abs() < 1e-6 && (strengths[1] / strengths[0] - 10f64.powf(10.0 / 11.0)).abs() < 1e-9
         );
     }
+
+    #[test]
+    fn a_row_that_is_no_number_is_named_by_its_pair_and_six_rows_have_a_sixth_of_the_mean_each() {
+        let rows = |values: [f64; 3]| values.map(|x| vec![x]).to_vec();
+        let [chosen, rejected] = [rows([1.0, 2.0, 6.0]), rows([0.0, 0.0, f64::NAN])];
+        let config = CompositionalConfig::new().with_folds(3);
+        let text = |chosen: &[Vec<f64>], rejected: &[Vec<f64>]| config.fit(chosen, rejected).unwrap_err().to_string();
+        assert!(text(&chosen, &rejected).starts_with("record 2: `feature`"));
+        assert!(text(&rejected, &chosen).starts_with("record 2: `feature`"));
+        let standard = Standard::of(&chosen, &rows([0.0, 0.0, 3.0])).unwrap();
+        // 1, 2, 6, 0, 0, 3: mean 2, squares 1 + 0 + 16 + 4 + 4 + 1.
+        assert_eq!(standard.means, [2.0]);
+        assert!((standard.deviations[0] - ((26.0f64 / 6.0).sqrt() + 1e-7)).abs() < 1e-15);
+    }
 }

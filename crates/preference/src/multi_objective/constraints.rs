@@ -137,13 +137,12 @@ pub fn tilt_to(rewards: &[Vec<f64>], targets: &[f64]) -> Result<Tilt> {
 fn dual(rewards: &[Vec<f64>], targets: &[f64], at: &DVector<f64>) -> Quadratic {
     let logits: Vec<f64> = rewards.iter().map(|row| row.iter().zip(at.iter()).map(|(r, l)| r * l).sum()).collect();
     let count = targets.len();
-    let means = |of: &dyn Fn(&[f64]) -> f64, chances: &[f64]| {
-        rewards.iter().zip(chances).map(|(row, chance)| chance * of(row)).sum::<f64>()
-    };
     let chances = host::softmax(&logits);
-    let mean = DVector::from_fn(count, |k, _| means(&|row| row[k], &chances));
-    let hessian =
-        DMatrix::from_fn(count, count, |j, k| means(&|row| (row[j] - mean[j]) * (row[k] - mean[k]), &chances));
+    let mean = DVector::from_fn(count, |k, _| rewards.iter().zip(&chances).map(|(row, chance)| chance * row[k]).sum());
+    let away: Vec<Vec<f64>> =
+        rewards.iter().map(|row| row.iter().zip(mean.iter()).map(|(reward, mean)| reward - mean).collect()).collect();
+    let covariance = |j: usize, k: usize| away.iter().zip(&chances).map(|(row, chance)| chance * row[j] * row[k]).sum();
+    let hessian = DMatrix::from_fn(count, count, covariance);
     let targets = DVector::from_column_slice(targets);
     let value = host::log_sum_exp(&logits) - (rewards.len() as f64).ln() - at.dot(&targets);
     Quadratic { value, gradient: mean - targets, hessian }
@@ -221,6 +220,10 @@ mod tests {
             assert!((reached / total - target).abs() < 1e-8);
         }
         assert!(tilt.multipliers[0] > 0.0);
+        // Rewards 0, 1, 2 alike, to a mean of 1.5: x + 2x² = 1.5 (1 + x + x²) for x = exp(λ), so x = (1 + √13) / 2.
+        let tilt = tilt_to(&[vec![0.0], vec![1.0], vec![2.0]], &[1.5]).unwrap();
+        assert!((tilt.multipliers[0] - 0.834_115_194).abs() < 1e-9, "{tilt:?}");
+        assert!((tilt.multipliers[0].exp() - 0.5 * (1.0 + 13f64.sqrt())).abs() < 1e-9);
         // Less than the reference has: a tilt the other way.
         assert!((tilt_to(&[vec![0.0], vec![1.0]], &[0.25]).unwrap().multipliers[0] + 3f64.ln()).abs() < 1e-8);
     }
@@ -274,5 +277,34 @@ mod tests {
         assert!(text(&[0.5, 0.4]).starts_with("`preference`: expected 1 in sum"));
         assert!(text(&[0.5, 0.51]).starts_with("`preference`: expected 1 in sum"));
         assert!(scalarize(&[0.5, 0.500_000_5], &[1.0; 2]).is_ok());
+    }
+
+    #[test]
+    fn a_preference_weighs_rewards() {
+        assert_eq!(scalarize(&[0.75, 0.25], &[4.0, -8.0]).unwrap(), 1.0);
+        assert_eq!(scalarize(&[0.5, 0.5, 0.0], &[2.0, 4.0, 1e9]).unwrap(), 3.0);
+    }
+
+    #[test]
+    fn rewards_in_millions_have_tilts_of_millionths() {
+        let millions: Vec<Vec<f64>> =
+            samples().iter().map(|row| row.iter().map(|reward| 1e6 * reward).collect()).collect();
+        for targets in [[1.9, 0.7], [0.3, 2.1], [1.1, 1.3]] {
+            let tilt = tilt_to(&millions, &targets.map(|target| 1e6 * target)).unwrap();
+            let small = tilt_to(&samples(), &targets).unwrap();
+            let close = |(large, small): (&f64, &f64)| (1e6 * large - small).abs() < 1e-8;
+            assert!(tilt.multipliers.iter().zip(&small.multipliers).all(close), "{tilt:?} {small:?}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_the_variance_that_is_left_by_hand() {
+        let diagonal = |values: [f64; 2]| DMatrix::from_diagonal(&DVector::from_column_slice(&values));
+        let share = |reference: [f64; 2], tilted: [f64; 2]| smallest_share(diagonal(reference), &diagonal(tilted));
+        assert!((share([4.0, 100.0], [1.0, 80.0]) - 0.25).abs() < 1e-12);
+        // Next to 100, 5e-11 is none, and 2e-10 is some.
+        assert!((share([5e-11, 100.0], [0.0, 80.0]) - 0.8).abs() < 1e-12);
+        assert!(share([2e-10, 100.0], [0.0, 80.0]).abs() < 1e-12);
+        assert_eq!(share([0.0; 2], [0.0; 2]), 1.0, "no direction at all");
     }
 }

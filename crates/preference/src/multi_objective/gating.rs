@@ -2,7 +2,8 @@
 //!
 //! **Paper:** Interpretable Preferences via Multi-Objective Reward Modeling and Mixture-of-Experts (2024), 2406.12845.
 //! **Use when:** what matters depends on what is asked: safety here, correctness there. Attribute rewards are fixed, of
-//! [`super::attribute_regression`], adjusted by [`super::verbosity`]; the gate alone is trained, on pairs.
+//! [`super::attribute_regression`], on one scale ([`super::attribute_ranges`]), adjusted by [`super::verbosity`]; the gate
+//! alone is trained, on pairs.
 //! **Checked by:** values by hand, finite differences, its limits (one attribute, an even gate).
 //! **Deviations:** initial weights are drawn on the host; units are dropped by the generator of the device, which its seed
 //! alone repeats. Its authors train with AdamW at 1e-3 without weight decay, cosine over 2000 steps of 1024 pairs.

@@ -30,7 +30,8 @@ pub struct Decision {
 /// With margins above 0 decisions may go in circles.
 ///
 /// # Errors
-/// [`Error::Length`] naming `first`, `second` or `margins`.
+/// [`Error::Length`] naming `first`, `second` or `margins`; [`Error::Record`] with the level for a factor that is not finite
+/// on both sides, or a margin that is negative or NaN.
 ///
 /// # Example
 /// ```
@@ -50,6 +51,7 @@ pub fn decide(first: &[f64], second: &[f64], rising: &[bool], margins: &[f64]) -
     for level in 0..rising.len() {
         let difference = first[level] - second[level];
         check_record(difference.is_finite(), level, "factor", "finite on both sides", difference)?;
+        check_record(margins[level] >= 0.0, level, "margin", ">= 0", margins[level])?;
         if difference.abs() > margins[level] {
             return Ok(Some(Decision { first: (difference > 0.0) == rising[level], level }));
         }
@@ -202,5 +204,15 @@ mod tests {
             let error = decide(&[0.0, bad], &[0.0, bad], &[true, true], &[0.5, 0.5]).unwrap_err();
             assert!(error.to_string().starts_with("record 1: `factor`"), "{error}");
         }
+    }
+
+    #[test]
+    fn equal_factors_decide_nothing_whatever_the_margin() {
+        assert_eq!(decide(&[1.0], &[1.0], &[true], &[0.0]).unwrap(), None);
+        for bad in [-1.0, f64::NAN] {
+            let error = decide(&[2.0, 1.0], &[2.0, 1.0], &[true, true], &[0.5, bad]).unwrap_err();
+            assert!(error.to_string().starts_with("record 1: `margin`: expected >= 0"), "{error}");
+        }
+        assert_eq!(decide(&[1.0], &[9.0], &[true], &[f64::INFINITY]).unwrap(), None, "a factor that never decides");
     }
 }

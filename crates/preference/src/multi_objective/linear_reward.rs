@@ -277,4 +277,36 @@ pub(super) mod tests {
             assert!(matches!(error, Error::Empty { name: "pairs", .. }));
         }
     }
+
+    #[test]
+    fn a_pair_has_the_shared_coefficients_and_those_of_its_domain() {
+        let mut pairs = Differences::new(2);
+        pairs.push(&[(0, 1.0), (1, -1.0)], 0.75, 3.0).unwrap();
+        // Shared 0.1 and 0.2; 0.4 and 0.8 of the first domain, 1.6 and 3.2 of the second.
+        let at = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2];
+        for (domain, lead) in [(0, -0.1 - 0.4), (1, -0.1 - 1.6)] {
+            let mut gradient = [9.0; 6];
+            let loss = Problem { pairs: &pairs, domains: Some(&[domain]) }.loss(&at, &mut gradient);
+            let [expected, slope, _] = cross_entropy(lead, 0.75);
+            assert!((loss - 3.0 * expected).abs() < 1e-12, "{domain}: {loss}");
+            let mut by = [3.0 * slope, -3.0 * slope, 0.0, 0.0, 0.0, 0.0];
+            (by[2 + 2 * domain], by[3 + 2 * domain]) = (by[0], by[1]);
+            assert!(gradient.iter().zip(by).all(|(got, expected)| (got - expected).abs() < 1e-12), "{gradient:?}");
+        }
+    }
+
+    #[test]
+    fn the_tolerance_is_for_each_pair() {
+        // Four pairs that all say the same: a slope of 2 at the start.
+        let mut pairs = Differences::new(1);
+        pairs.push(&[(0, 1.0)], 1.0, 4.0).unwrap();
+        let iterations =
+            |tolerance: f64| LinearRewardConfig::new().with_tolerance(tolerance).fit(&pairs).unwrap().report.iterations;
+        assert_eq!((iterations(0.501), iterations(0.499) > 0), (0, true));
+        // A tenth of a pair has a slope of a twentieth, and counts as one.
+        let mut little = Differences::new(1);
+        little.push(&[(0, 1.0)], 1.0, 0.1).unwrap();
+        let fit = LinearRewardConfig::new().with_tolerance(0.051).fit(&little).unwrap();
+        assert_eq!(fit.report.iterations, 0);
+    }
 }

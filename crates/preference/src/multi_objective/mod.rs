@@ -6,6 +6,7 @@
 //! | [`domains`] | the same with a part for each domain, or group of people, on top of a shared one |
 //! | [`compositional`] | a few scores of each response, weighed by pairs; rubrics |
 //! | [`attribute_regression`] | rated attributes: masked squared errors, exact ridge heads, weighted sums |
+//! | [`attribute_ranges`] | how far the ratings of each reach, and values on one scale |
 //! | [`verbosity`] | attributes less what they share with verbosity |
 //! | [`gating`] | attributes weighed by what the prompt asks for |
 //! | [`hierarchy`] | labels by the most important factor that differs |
@@ -22,6 +23,7 @@
 //! | [`proximal`] | a minimizer of sums with absolute values |
 //! | [`text_world`] | seeded texts that are judged by groups who disagree |
 
+pub mod attribute_ranges;
 pub mod attribute_regression;
 pub mod bag_of_words;
 pub mod compositional;

@@ -73,11 +73,7 @@ pub fn fista(
             let step = |((x, g), weight): ((&f64, &f64), &f64)| shrink(x - g / steepness, weight / steepness);
             let point: Vec<f64> = ahead.iter().zip(&ahead_gradient).zip(weights).map(step).collect();
             let reached = f(&point, &mut there);
-            let moved = || point.iter().zip(&ahead).map(|(new, old)| new - old);
-            let slope: f64 = moved().zip(&ahead_gradient).map(|(d, g)| d * g).sum();
-            let bound = ahead_value + slope + 0.5 * steepness * moved().map(|d| d * d).sum::<f64>();
-            // At rounding error the bound cannot be told from the value.
-            if reached <= bound + 1e-14 * ahead_value.abs() {
+            if reached <= bound(ahead_value, &ahead_gradient, &ahead, &point, steepness) {
                 return Some((point, reached));
             }
             steepness *= 2.0;
@@ -99,6 +95,14 @@ pub fn fista(
     unreachable!("the last round returns")
 }
 
+/// The largest value that there can be at `to` when no curvature is above `steepness`, and as much more as rounding takes.
+fn bound(value: f64, gradient: &[f64], from: &[f64], to: &[f64], steepness: f64) -> f64 {
+    let moved = || to.iter().zip(from).map(|(new, old)| new - old);
+    let slope: f64 = moved().zip(gradient).map(|(d, g)| d * g).sum();
+    let squares: f64 = moved().map(|d| d * d).sum();
+    value + slope + 0.5 * steepness * squares + 1e-14 * value.abs()
+}
+
 /// The curvature along the gradient, at most the largest there is; 1 where there is none.
 fn curvature(f: &mut impl FnMut(&[f64], &mut [f64]) -> f64, at: &[f64], gradient: &[f64]) -> f64 {
     let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -118,7 +122,7 @@ fn curvature(f: &mut impl FnMut(&[f64], &mut [f64]) -> f64, at: &[f64], gradient
 fn subgradient(at: &[f64], gradient: &[f64], weights: &[f64]) -> Vec<f64> {
     let of = |((x, g), weight): ((&f64, &f64), &f64)| match *x {
         0.0 => shrink(*g, *weight),
-        x => g + weight * x.signum(),
+        x => g + weight.copysign(x),
     };
     at.iter().zip(gradient).zip(weights).map(of).collect()
 }
@@ -191,5 +195,67 @@ mod tests {
         let (x, report) = fista(f, vec![0.0; 2], &[0.0, 0.5], STOP).unwrap();
         assert!(report.converged && report.iterations < 800, "{report:?}");
         assert!((x[1] - 0.5).abs() < 1e-9, "{x:?}");
+    }
+
+    #[test]
+    fn what_a_step_may_reach_by_hand() {
+        // Moved by (½, −1) along (2, −1): 3 + 2, and half of 4 times 1¼.
+        let bound = |value: f64| bound(value, &[2.0, -1.0], &[1.0, 1.0], &[1.5, 0.0], 4.0);
+        assert!((bound(3.0) - 7.5 - 3e-14).abs() < 2e-15);
+        assert!((bound(-100.0) + 95.5 - 1e-12).abs() < 5e-14);
+    }
+
+    #[test]
+    fn the_curvature_along_the_gradient_by_hand() {
+        let along = |scales: [f64; 2], at: [f64; 2]| {
+            let mut f = |x: &[f64], g: &mut [f64]| {
+                (g[0], g[1]) = (scales[0] * x[0], scales[1] * x[1]);
+                0.5 * (scales[0] * x[0] * x[0] + scales[1] * x[1] * x[1])
+            };
+            let mut gradient = [0.0; 2];
+            f(&at, &mut gradient);
+            curvature(&mut f, &at, &gradient)
+        };
+        assert!((along([7.0, 7.0], [3.0, -2.0]) - 7.0).abs() < 1e-6);
+        // The gradient is (3, 4), the curvature along it |(3, 16)| / 5.
+        assert!((along([1.0, 4.0], [3.0, 1.0]) - 265f64.sqrt() / 5.0).abs() < 1e-6);
+        assert_eq!(along([1.0, 4.0], [0.0, 0.0]), 1.0, "no gradient to go along");
+        assert_eq!(curvature(&mut |_: &[f64], g: &mut [f64]| (g[0] = 3.0, 0.0).1, &[0.0], &[3.0]), 1.0, "a line");
+        let wild = |value: f64| curvature(&mut |_: &[f64], g: &mut [f64]| (g[0] = value, 0.0).1, &[0.0], &[3.0]);
+        assert_eq!([wild(f64::NAN), wild(f64::INFINITY)], [1.0, 1.0]);
+    }
+
+    #[test]
+    fn momentum_grows_as_published() {
+        // Down a line of slope −2, whose steps are 2 at the curvature of 1 that is taken where there is none.
+        let mut seen = Vec::new();
+        let line = |x: &[f64], g: &mut [f64]| {
+            seen.push(x[0]);
+            g[0] = -2.0;
+            -2.0 * x[0]
+        };
+        let (end, report) = fista(line, vec![0.0], &[0.0], Stop { gradient: 1e-9, max_iterations: 3 }).unwrap();
+        // t = 1, (1 + √5)/2, (1 + √(1 + 4 t²))/2; after the first step the point itself, then moved on by (t − 1)/t'.
+        let first = (1.0 + 5f64.sqrt()) / 2.0;
+        let second = (1.0 + (1.0 + 4.0 * first * first).sqrt()) / 2.0;
+        let third = (1.0 + (1.0 + 4.0 * second * second).sqrt()) / 2.0;
+        let ahead = 4.0 + 2.0 * (first - 1.0) / second;
+        let last = ahead + 2.0;
+        let expected = [0.0, 1e-4, 2.0, 2.0, 4.0, ahead, last, last + (last - 4.0) * (second - 1.0) / third];
+        assert_eq!(seen.len(), expected.len(), "{seen:?}");
+        assert!(seen.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12), "{seen:?}");
+        assert!((end[0] - last).abs() < 1e-12 && !report.converged && report.iterations == 3);
+    }
+
+    #[test]
+    fn a_slope_that_ends_at_a_wall_takes_doublings_and_not_many_small_ones() {
+        // −x, and from 1 on half a million times the square: a curvature a million times what the start shows.
+        let wall = |x: &[f64], g: &mut [f64]| {
+            let beyond = (x[0] - 1.0).max(0.0);
+            g[0] = 1e6 * beyond - 1.0;
+            5e5 * beyond * beyond - x[0]
+        };
+        let (x, report) = fista(wall, vec![0.0], &[0.0], STOP).unwrap();
+        assert!(report.converged && (x[0] - 1.0 - 1e-6).abs() < 1e-12, "{x:?} {report:?}");
     }
 }

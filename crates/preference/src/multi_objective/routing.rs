@@ -223,4 +223,17 @@ mod tests {
         let error = RoutingConfig::new().with_ridge(0.0).fit(&counts, &[0.6, 0.7, 0.65]).unwrap_err();
         assert!(error.to_string().contains("give a larger one"), "{error}");
     }
+
+    #[test]
+    fn mixtures_that_hardly_differ_are_refused_and_a_ridge_allows_more() {
+        // None and a little: what the second leaves of the first is a²/2, next to a largest square of 2.
+        let fit = |a: f64, ridge: f64| {
+            let config = RoutingConfig::new().with_shape(Shape::Linear).with_ridge(ridge);
+            config.fit(&[vec![0.0], vec![a]], &[1.0, 1.0]).is_ok()
+        };
+        // 1e-12 of that without a ridge: a²/2 is 0.72, 1.8 and 2.2 times 1e-12.
+        assert_eq!([1.2e-6, 1.9e-6, 2.1e-6].map(|a| fit(a, 0.0)), [false, false, true]);
+        // Rounding with one: 2 · 2.2e-16, of a²/2 + ridge.
+        assert_eq!([1e-16, 2e-16, 4e-16].map(|ridge| fit(2e-16f64.sqrt(), ridge)), [false, false, true]);
+    }
 }

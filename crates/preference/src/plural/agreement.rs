@@ -151,6 +151,7 @@ mod tests {
     fn too_few_users_and_other_lengths_are_errors() {
         assert!(matches!(adjusted_rand_index(&[0], &[0]), Err(Error::Empty { name: "known", .. })));
         assert!(matches!(adjusted_rand_index(&[0, 1], &[0]), Err(Error::Length { name: "found", .. })));
+        assert_eq!(adjusted_rand_index(&[0, 1], &[1, 0]).unwrap(), 1.0, "two are enough");
     }
 
     #[test]
@@ -182,6 +183,8 @@ mod tests {
                 assert_eq!(total, best(&agreement, 0, &mut vec![false; n]));
             }
         }
+        // Where every matching is as good, each stands for itself.
+        assert_eq!(match_components(&vec![vec![2.0; 3]; 3]).unwrap(), [0, 1, 2]);
         assert_eq!(match_components(&[]).unwrap(), Vec::<usize>::new());
         assert!(matches!(match_components(&[vec![1.0, 2.0]]), Err(Error::Length { .. })));
         assert!(matches!(match_components(&[vec![f64::NAN]]), Err(Error::Record { .. })));

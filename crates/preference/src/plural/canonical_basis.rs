@@ -134,7 +134,7 @@ impl CanonicalBasisConfig {
         }
         let (largest, size) = (table.amax(), rates.iter().flatten().fold(0.0, |size: f64, rate| size.max(rate.abs())));
         check_finite("rates", &[largest])?;
-        if largest <= 1e-12 * size || largest == 0.0 {
+        if largest <= 1e-12 * size {
             return Err(Error::Empty { name: "rates", reason: "all users are alike" });
         }
         // In units in which squares neither vanish nor overflow; coefficients have none.
@@ -287,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_equal_columns_is_taken_and_one_that_is_enough_is_all() {
+        // Two columns of the same size at right angles.
+        let rates = [vec![1.0, 1.0], vec![-1.0, 1.0], vec![1.0, -1.0], vec![-1.0, -1.0]];
+        let one = CanonicalBasisConfig::new().with_target(0.5).fit(&rates).unwrap();
+        assert_eq!((&one.categories[..], &one.explained[..], one.reached), (&[0][..], &[0.5][..], true));
+        let both = CanonicalBasisConfig::new().with_target(0.51).fit(&rates).unwrap();
+        assert_eq!((&both.categories[..], &both.explained[..]), (&[0, 1][..], &[0.5, 1.0][..]));
+        // A difference that is far from rounding, next to rates that are far from 0.
+        let far = CanonicalBasisConfig::new().fit(&[vec![1000.0], vec![1000.001]]).unwrap();
+        assert_eq!(far.categories, [0]);
+        let rounding = CanonicalBasisConfig::new().fit(&[vec![1000.0], vec![1000.0 + 5e-13]]);
+        starts(rounding, "`rates`: nothing");
+    }
+
+    #[test]
     fn a_table_of_three_ideas_needs_three_categories() {
         let basis = CanonicalBasisConfig::new().with_target(0.999).fit(&random(60, 40, 3, 0.0, 1)).unwrap();
         assert!(basis.categories.len() <= 3, "{:?}", basis.explained);
@@ -310,6 +325,7 @@ mod tests {
             sums[user][category] += if agrees { 1.0 } else { -1.0 };
             counts[user][category] += 1.0;
         }
+        assert_eq!(agreements.rates().len(), 2);
         for (user, rates) in agreements.rates().iter().enumerate() {
             near(rates, &[sums[user][0] / counts[user][0], sums[user][1] / counts[user][1], 0.0], 1e-15);
         }
@@ -354,5 +370,13 @@ mod tests {
             near(&other.coefficients.concat(), &one.coefficients.concat(), 1e-9);
         }
         starts(CanonicalBasisConfig::new().fit(&[vec![1.7e308], vec![1.7e308], vec![-1.7e308]]), "`rates`");
+    }
+
+    #[test]
+    fn what_is_left_of_a_column_counts_beyond_rounding_of_the_table() {
+        // The second column is the first and a little; squares of 200 in all, a floor of 2e-10.
+        let selected = |little: f64| select(&DMatrix::from_row_slice(2, 2, &[10.0, 10.0, 0.0, little]), 1e3, 5).0;
+        assert_eq!(selected(1e-5), [0], "1e-10 is rounding");
+        assert_eq!(selected(1e-4).len(), 2, "and 1e-8 is not");
     }
 }

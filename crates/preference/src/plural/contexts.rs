@@ -73,7 +73,7 @@ pub fn reversal_accuracy(agreeing: &[f64], opposing: &[f64]) -> Result<f64> {
         check_record(!agreeing.is_nan(), row, "agreeing", "a number", agreeing)?;
         check_record(!opposing.is_nan(), row, "opposing", "a number", opposing)?;
         // The sign of 0.0 is 1 in Rust.
-        let right = |lead: f64| if lead == 0.0 { 0.5 } else { 0.5 + 0.5 * lead.signum() };
+        let right = |lead: f64| if lead == 0.0 { 0.5 } else { f64::midpoint(1.0, lead.signum()) };
         total += right(agreeing) * right(-opposing);
     }
     Ok(total / agreeing.len() as f64)
@@ -170,6 +170,7 @@ mod tests {
             [1.0, 0.0, 0.0, 0.0]
         );
         assert_eq!([accuracy(0.0, 0.0), accuracy(-0.0, -1.0), accuracy(2.0, -0.0)], [0.25, 0.5, 0.5]);
+        assert_eq!(reversal_accuracy(&[1.0, 1.0, 2.0, 1.0], &[-1.0, 1.0, 1.0, 1.0]).unwrap(), 0.25);
         starts(reversal_accuracy(&[], &[]), "`agreeing`");
         starts(reversal_accuracy(&[1.0], &[]), "`opposing`");
         starts(reversal_accuracy(&[1.0, f64::NAN], &[0.0, 0.0]), "record 1: `agreeing`");

@@ -12,9 +12,6 @@ use accordant_ops::{
     host::{self, log_sum_exp},
 };
 use burn::config::Config;
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +20,8 @@ use crate::{
     error::{check_length, check_record},
     random::{Purpose, stream},
 };
+
+mod starts;
 
 /// What a mixture is made of: how one component is fitted to weighted users, and what it says of each.
 pub trait Components: Sync {
@@ -173,8 +172,8 @@ impl EmConfig {
             .map(|start| {
                 let mut rng = stream(self.seed, Purpose::Start, start);
                 let first = match self.start {
-                    Start::Dirichlet => dirichlet(model.num_users(), self.num_components, &mut rng),
-                    Start::KMeans => clusters(model, &known, self.num_components, &mut rng),
+                    Start::Dirichlet => starts::dirichlet(model.num_users(), self.num_components, &mut rng),
+                    Start::KMeans => starts::clusters(model, &known, self.num_components, &mut rng),
                 };
                 self.run(model, &known, first)
             })
@@ -356,232 +355,5 @@ pub(crate) fn first_largest(values: &[f64]) -> usize {
     (0..values.len()).fold(0, |best, index| if values[index] > values[best] { index } else { best })
 }
 
-/// Uniform on the simplex, for each user.
-fn dirichlet(num_users: usize, k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
-    let mut row = || {
-        let draws: Vec<f64> = (0..k).map(|_| Exp1.sample(rng)).collect();
-        let total: f64 = draws.iter().sum();
-        draws.into_iter().map(|draw: f64| draw / total).collect()
-    };
-    (0..num_users).map(|_| row()).collect()
-}
-
-/// Chance 0.9 for the own cluster of k-means++ with ten rounds of Lloyd's.
-fn clusters<M: Components>(model: &M, known: &[usize], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
-    let points: Vec<Vec<f64>> = (0..model.num_users()).map(|user| model.embedding(user)).collect();
-    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    let mut centers = vec![points[known[rng.random_range(0..known.len())]].clone()];
-    while centers.len() < k {
-        let nearest =
-            |user: &usize| centers.iter().map(|center| distance(&points[*user], center)).fold(f64::INFINITY, f64::min);
-        let distances: Vec<f64> = known.iter().map(nearest).collect();
-        let mut left = rng.random::<f64>() * distances.iter().sum::<f64>();
-        let drawn = distances.iter().position(|distance| {
-            left -= distance;
-            left < 0.0
-        });
-        // Fewer different users than components: any will do, the fits tell them apart.
-        centers.push(points[known[drawn.unwrap_or_else(|| rng.random_range(0..known.len()))]].clone());
-    }
-    let own = |centers: &[Vec<f64>], user: usize| {
-        let negated: Vec<f64> = centers.iter().map(|center| -distance(&points[user], center)).collect();
-        first_largest(&negated)
-    };
-    for _ in 0..10 {
-        let assigned: Vec<usize> = known.iter().map(|&user| own(&centers, user)).collect();
-        for (index, center) in centers.iter_mut().enumerate() {
-            let members: Vec<usize> =
-                known.iter().zip(&assigned).filter(|(_, own)| **own == index).map(|(user, _)| *user).collect();
-            if !members.is_empty() {
-                for (axis, value) in center.iter_mut().enumerate() {
-                    *value = members.iter().map(|&user| points[user][axis]).sum::<f64>() / members.len() as f64;
-                }
-            }
-        }
-    }
-    let rest = if k > 1 { 0.1 / (k - 1) as f64 } else { 0.0 };
-    let chances = |user: usize| {
-        let own = own(&centers, user);
-        (0..k).map(|index| if index == own { 1.0 - rest * (k - 1) as f64 } else { rest }).collect()
-    };
-    (0..points.len()).map(chances).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each user tosses a coin of one of a few kinds: heads and tosses.
-    struct Coins(Vec<(f64, f64)>);
-
-    impl Components for Coins {
-        type Component = f64;
-
-        fn num_users(&self) -> usize {
-            self.0.len()
-        }
-
-        fn is_known(&self, user: usize) -> bool {
-            self.0[user].1 > 0.0
-        }
-
-        fn embedding(&self, user: usize) -> Vec<f64> {
-            vec![self.0[user].0 / self.0[user].1.max(1.0)]
-        }
-
-        fn fit(&self, weights: &[f64], _: Option<&f64>) -> Result<f64> {
-            let sum =
-                |part: fn(&(f64, f64)) -> f64| -> f64 { self.0.iter().zip(weights).map(|(u, w)| w * part(u)).sum() };
-            // One head and one tail beforehand: a Beta(2, 2) prior.
-            Ok((sum(|user| user.0) + 1.0) / (sum(|user| user.1) + 2.0))
-        }
-
-        fn log_likelihoods(&self, p: &f64) -> Vec<f64> {
-            self.0.iter().map(|(heads, tosses)| heads * p.ln() + (tosses - heads) * (1.0 - p).ln()).collect()
-        }
-
-        fn log_prior(&self, p: &f64) -> f64 {
-            p.ln() + (1.0 - p).ln()
-        }
-
-        fn order(&self, p: &f64) -> f64 {
-            *p
-        }
-    }
-
-    fn coins() -> Coins {
-        Coins(vec![(9.0, 10.0), (8.0, 10.0), (9.0, 10.0), (1.0, 10.0), (0.0, 0.0), (2.0, 10.0)])
-    }
-
-    #[test]
-    fn two_kinds_of_coins_are_found_from_every_start() {
-        for start in [Start::Dirichlet, Start::KMeans] {
-            for assignment in [Assignment::Soft, Assignment::Hard] {
-                let em = EmConfig::new(2).with_start(start).with_assignment(assignment).fit(&coins()).unwrap();
-                assert!(em.report.converged && em.report.largest_decrease < 1e-12, "{:?}", em.report);
-                assert!((em.components[0] - 27.0 / 32.0).abs() < 2e-3, "{:?}", em.components);
-                assert!((em.components[1] - 4.0 / 22.0).abs() < 2e-3);
-                assert!((em.weights[0] - 0.6).abs() < 1e-3 && (em.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-                assert!([0, 1, 2].iter().all(|&user| em.responsibilities[user][0] > 0.99));
-                assert!([3, 5].iter().all(|&user| em.responsibilities[user][1] > 0.99));
-                // Nothing is known of user 4.
-                assert_eq!(em.responsibilities[4], em.weights);
-                assert_eq!(em.report.unknown_users, [4]);
-                assert_eq!(em.report.starts.len(), 5);
-                let best = em.report.starts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                assert_eq!(best, em.report.objective());
-            }
-        }
-    }
-
-    #[test]
-    fn the_value_is_the_penalized_likelihood_of_soft_and_the_assigned_one_of_hard_components() {
-        let coins = coins();
-        let config = EmConfig::new(2).with_dirichlet(2.0);
-        let em = config.fit(&coins).unwrap();
-        let logs: Vec<Vec<f64>> = em.components.iter().map(|p| coins.log_likelihoods(p)).collect();
-        let prior: f64 = em.components.iter().map(|p| coins.log_prior(p)).sum();
-        let user = |user: usize| (em.weights[0] * logs[0][user].exp() + em.weights[1] * logs[1][user].exp()).ln();
-        let expected = [0, 1, 2, 3, 5].map(user).iter().sum::<f64>() + prior + em.weights[0].ln() + em.weights[1].ln();
-        assert!((em.report.objective() - expected).abs() < 1e-9, "{} is not {expected}", em.report.objective());
-        // (3 + 1) / (5 + 2) of the users, nearly.
-        assert!((em.weights[0] - 4.0 / 7.0).abs() < 1e-3);
-        let hard = EmConfig::new(2).with_assignment(Assignment::Hard).fit(&coins).unwrap();
-        let logs: Vec<Vec<f64>> = hard.components.iter().map(|p| coins.log_likelihoods(p)).collect();
-        let prior: f64 = hard.components.iter().map(|p| coins.log_prior(p)).sum();
-        let expected = prior + logs[0][0] + logs[0][1] + logs[0][2] + logs[1][3] + logs[1][5];
-        assert!((hard.report.objective() - expected).abs() < 1e-12);
-        assert_eq!(hard.responsibilities[3], [0.0, 1.0]);
-    }
-
-    #[test]
-    fn one_component_is_a_fit_to_everybody() {
-        let em = EmConfig::new(1).fit(&coins()).unwrap();
-        assert_eq!(em.components, [30.0 / 52.0]);
-        assert_eq!((em.weights[0], em.report.converged, em.report.trace.len()), (1.0, true, 2));
-    }
-
-    #[test]
-    fn equal_responsibilities_never_split_and_are_refused() {
-        for row in [vec![0.5, 0.5], vec![0.3, 0.7]] {
-            let error = EmConfig::new(2).fit_from(&coins(), vec![row; 6]).unwrap_err();
-            assert!(error.to_string().contains("all components would stay alike"), "{error}");
-        }
-        EmConfig::new(1).fit_from(&coins(), vec![vec![1.0]; 6]).unwrap();
-        let mut one = vec![vec![0.5, 0.5]; 6];
-        one[0] = vec![0.6, 0.4];
-        EmConfig::new(2).fit_from(&coins(), one.clone()).unwrap();
-        // A difference in a user of whom nothing is known is none.
-        one.swap(0, 4);
-        assert!(EmConfig::new(2).fit_from(&coins(), one).is_err());
-    }
-
-    #[test]
-    fn responsibilities_are_checked() {
-        let text = |first: Vec<Vec<f64>>| EmConfig::new(2).fit_from(&coins(), first).unwrap_err().to_string();
-        let rows = |row: Vec<f64>| [vec![vec![0.6, 0.4]; 5], vec![row]].concat();
-        assert!(text(vec![vec![0.6, 0.4]; 5]).starts_with("`responsibilities`: expected 6 entries"));
-        assert!(text(rows(vec![1.0])).starts_with("`responsibilities`: expected 2 entries, got 1"));
-        assert!(text(rows(vec![1.5, -0.5])).starts_with("record 5: `responsibilities`: expected >= 0, got -0.5"));
-        assert!(text(rows(vec![0.5, 0.4])).starts_with("record 5: `responsibilities`: expected a sum of 1, got 0.9"));
-    }
-
-    #[test]
-    fn an_empty_component_starts_again_from_the_worst_explained_user() {
-        // The third component starts in the middle, where nobody is; user 2 is the one whom the others explain worst.
-        let coins = Coins(vec![(10.0, 10.0), (10.0, 10.0), (8.0, 10.0), (1.0, 10.0), (1.0, 10.0)]);
-        let first = [vec![vec![0.8, 0.1, 0.1]; 3], vec![vec![0.1, 0.8, 0.1]; 2]].concat();
-        let em = EmConfig::new(3).with_assignment(Assignment::Hard).fit_from(&coins, first).unwrap();
-        assert_eq!((em.report.reseeds, em.report.converged), (1, true));
-        assert!((em.components[2] - 9.0 / 12.0).abs() < 1e-12, "user 2 by themselves: {:?}", em.components);
-        assert_eq!(em.responsibilities[2], [0.0, 0.0, 1.0]);
-        assert!((em.components[0] - 21.0 / 22.0).abs() < 1e-12 && (em.components[1] - 3.0 / 22.0).abs() < 1e-12);
-        // Users who are all alike leave a second component nothing, and a prior on the weights lets it be.
-        let alike = Coins(vec![(5.0, 10.0); 4]);
-        let config = EmConfig::new(2).with_assignment(Assignment::Hard);
-        let first = vec![vec![0.5, 0.5], vec![0.5 + 1e-9, 0.5 - 1e-9], vec![0.5, 0.5], vec![0.5, 0.5]];
-        let error = config.fit_from(&alike, first.clone()).unwrap_err();
-        assert!(matches!(error, Error::Combination { what: "num_components", .. }), "{error}");
-        let em = config.with_dirichlet(1.5).fit_from(&alike, first).unwrap();
-        assert_eq!(em.report.reseeds, 0);
-        assert!((em.weights[1] - 0.5 / 5.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn components_are_sorted_by_weight_and_then_by_their_first_number() {
-        let coins = Coins(vec![(9.0, 10.0), (1.0, 10.0)]);
-        for (own, other) in [(0.9, 0.1), (0.1, 0.9)] {
-            let first = vec![vec![own, other], vec![other, own]];
-            let em = EmConfig::new(2).with_assignment(Assignment::Hard).fit_from(&coins, first).unwrap();
-            assert!((em.components[0] - 10.0 / 12.0).abs() < 1e-12, "{:?}", em.components);
-            assert_eq!(em.responsibilities, [[1.0, 0.0], [0.0, 1.0]]);
-        }
-    }
-
-    #[test]
-    fn settings_out_of_their_domains_are_refused_by_name() {
-        let text = |config: EmConfig| config.fit(&coins()).unwrap_err().to_string();
-        assert!(text(EmConfig::new(0)).starts_with("`num_components`: expected >= 1"));
-        assert!(text(EmConfig::new(2).with_restarts(0)).starts_with("`restarts`: expected >= 1"));
-        for bad in [0.9, f64::NAN, f64::INFINITY] {
-            assert!(text(EmConfig::new(2).with_dirichlet(bad)).starts_with("`dirichlet`: expected finite and >= 1"));
-        }
-        for bad in [0.0, f64::NAN] {
-            assert!(text(EmConfig::new(2).with_tolerance(bad)).starts_with("`tolerance`: expected > 0"));
-        }
-        assert!(text(EmConfig::new(6)).contains("fewer users with data than components"));
-        let config = EmConfig::new(3);
-        assert_eq!((config.assignment, config.start), (Assignment::Soft, Start::Dirichlet));
-        assert_eq!((config.restarts, config.dirichlet, config.tolerance), (5, 1.0, 1e-8));
-        assert_eq!((config.max_iterations, config.seed), (200, 0));
-        let short = EmConfig::new(2).with_max_iterations(1).fit(&coins()).unwrap();
-        assert!(!short.report.converged && short.report.trace.len() == 1);
-    }
-
-    #[test]
-    fn a_seed_gives_the_same_mixture_whatever_runs_beside_it() {
-        let fit = |seed| EmConfig::new(2).with_seed(seed).fit(&coins()).unwrap();
-        assert_eq!(fit(3), fit(3));
-        assert_ne!(fit(3).report.starts, fit(4).report.starts);
-    }
-}
+mod tests;

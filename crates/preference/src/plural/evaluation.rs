@@ -222,6 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn the_ends_of_an_interval_lie_between_order_statistics() {
+        // Four replicates with one of these values each: the tenth of 0, 10, 20 and 40 is three tenths of a step up.
+        let values = [20.0, 0.0, 40.0, 10.0];
+        let next = std::sync::Mutex::new(values.iter());
+        let interval = |level: f64| {
+            *next.lock().unwrap() = values.iter();
+            bootstrap_users(1, 4, level, 0, |_| *next.lock().unwrap().next().unwrap_or(&7.0)).unwrap()
+        };
+        let ends = |level: f64| (interval(level).lower, interval(level).upper);
+        assert_eq!(interval(0.8).value, 7.0, "the last call is the estimate");
+        let close = |got: (f64, f64), expected: (f64, f64)| {
+            assert!((got.0 - expected.0).abs() < 1e-12 && (got.1 - expected.1).abs() < 1e-12, "{got:?}");
+        };
+        close(ends(0.8), (3.0, 34.0));
+        close(ends(0.2), (12.0, 18.0));
+    }
+
+    #[test]
     fn paired_differences_see_what_two_models_share() {
         let one: Vec<Hits> = (0..400).map(|user| hits(f64::from(user % 2), 1.0)).collect();
         // Right of the same users, and of one in ten more.
@@ -243,12 +261,24 @@ mod tests {
     fn bootstraps_check_their_settings_and_replicates() {
         let run = |users, resamples, level| bootstrap_users(users, resamples, level, 0, |counts| counts[0]);
         assert!(run(3, 2000, 1.0).unwrap_err().to_string().starts_with("`level`"));
+        assert!(run(3, 2000, 0.0).unwrap_err().to_string().starts_with("`level`"));
         assert!(run(3, 2000, f64::NAN).unwrap_err().to_string().starts_with("`level`"));
         assert!(run(3, 1, 0.9).unwrap_err().to_string().starts_with("`resamples`"));
         assert!(matches!(run(0, 2000, 0.9), Err(Error::Empty { name: "users", .. })));
         // One user with pairs of three: a replicate in (2/3)³ has none.
         let sparse = [hits(1.0, 1.0), hits(0.0, 0.0), hits(0.0, 0.0)];
         assert!(matches!(accuracy(&sparse, 0), Err(Error::Empty { name: "replicates", .. })));
+        // One of twenty replicates without a value is a twentieth, and two are more.
+        let without = |missing: usize| {
+            let calls = std::sync::atomic::AtomicUsize::new(0);
+            let estimate = |_: &[f64]| match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < missing {
+                true => f64::NAN,
+                false => 1.0,
+            };
+            bootstrap_users(3, 20, 0.9, 0, estimate)
+        };
+        assert_eq!(without(1).unwrap(), Interval { value: 1.0, lower: 1.0, upper: 1.0 });
+        assert!(matches!(without(2), Err(Error::Empty { name: "replicates", .. })));
         // Percentiles of a user's own count among 1: always 1.
         let one = bootstrap_users(1, 100, 0.9, 0, |counts| 2.0 * counts[0]).unwrap();
         assert_eq!((one.value, one.lower, one.upper), (2.0, 2.0, 2.0));

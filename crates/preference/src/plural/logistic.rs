@@ -245,6 +245,7 @@ mod tests {
     use crate::{
         Outcome,
         link::{Link, Logit},
+        plural::Chooser,
         ranking::NewtonConfig,
     };
 
@@ -271,6 +272,8 @@ mod tests {
         let [loss, slope, _] = cross_entropy(800.0, 1.0);
         assert!(loss == 0.0 && slope == 0.0, "no −0.0 · ∞");
         assert_eq!(cross_entropy(-800.0, 1.0)[..2], [800.0, -1.0]);
+        // A certain chance that came true.
+        assert_eq!([cross_entropy(f64::INFINITY, 1.0), cross_entropy(f64::NEG_INFINITY, 0.0)], [[0.0; 3]; 2]);
     }
 
     #[test]
@@ -342,6 +345,32 @@ mod tests {
     }
 
     #[test]
+    fn no_curvature_is_a_ten_millionth_of_what_even_chances_have() {
+        let diagonal = |values: [f64; 2]| DMatrix::from_diagonal(&DVector::from_column_slice(&values));
+        let spread = diagonal([4.0, 0.5]);
+        assert!(is_flat(&diagonal([1.0, 3.9e-7]), &spread));
+        assert!(!is_flat(&diagonal([1.0, 4.1e-7]), &spread));
+        // No pair tells anything apart.
+        assert!(is_flat(&diagonal([0.0; 2]), &diagonal([0.0; 2])));
+    }
+
+    #[test]
+    fn the_tolerance_is_for_each_comparison_by_its_weight_and_its_users() {
+        // One pair of weight 2 of a user who counts tenfold: a slope of 10 at even chances, half of the 20 comparisons.
+        let (items, term) = (Items::table(2), Term { user: 3, first: 0, second: 1, share: 1.0, weight: 2.0 });
+        let problem = Logistic { items: &items, terms: &[term], mean: &[0.0; 2], base: &[], prior: 1.0 };
+        let iterations = |tolerance: f64| {
+            let weight = |user: usize| if user == 3 { 10.0 } else { f64::NAN };
+            let fit = LogisticConfig::new().with_tolerance(tolerance).fit_problem(&problem, weight, vec![0.0; 2]);
+            fit.unwrap().report.iterations
+        };
+        assert_eq!((iterations(0.501), iterations(0.499) > 0), (0, true));
+        // Fewer than one comparison count as one.
+        let small = LogisticConfig::new().with_tolerance(0.501).fit_problem(&problem, |_| 1e-3, vec![0.0; 2]).unwrap();
+        assert_eq!(small.report.iterations, 0);
+    }
+
+    #[test]
     fn settings_and_lengths_are_checked() {
         let table = Items::table(3);
         let text = |config: LogisticConfig| config.fit(&table, &judged()).unwrap_err().to_string();
@@ -361,5 +390,33 @@ mod tests {
         assert_eq!((config.prior, config.tolerance, config.max_iterations), (1.0, 1e-10, 100));
         let short = config.with_max_iterations(1).fit(&table, &judged()).unwrap();
         assert!(!short.report.converged);
+    }
+
+    #[test]
+    fn likelihoods_are_those_of_each_users_pairs() {
+        let items = Items::table(3);
+        let mut all: Vec<Term> = terms(&judged(), 0).collect();
+        all.extend(terms(&judged(), 2).take(2));
+        let problem = Logistic { items: &items, terms: &all, mean: &[0.0; 3], base: &[0.5, 0.0, -0.4], prior: 0.7 };
+        let at = [0.4, -1.0, 0.2];
+        let by_user = problem.log_likelihoods(&at, 4);
+        let chooser = Chooser::one(vec![0.9, -1.0, -0.2]);
+        let first_two = judged().select(0..2).unwrap();
+        let expected = [&judged(), &first_two].map(|judged| chooser.foretell(judged).unwrap().log_likelihood);
+        assert!((by_user[0] - expected[0]).abs() < 1e-12 && (by_user[2] - expected[1]).abs() < 1e-12);
+        assert_eq!((by_user.len(), by_user[1], by_user[3]), (4, 0.0, 0.0));
+    }
+
+    #[test]
+    fn the_spread_is_the_curvature_of_even_chances() {
+        let features = Items::features(&[vec![1.0, 0.5], vec![-0.3, 2.0], vec![0.0, -1.0]]).unwrap();
+        let weight = |user: usize| [0.3, 5.0][user];
+        let terms: Vec<Term> = terms(&judged(), 0).take(3).chain(terms(&judged(), 1).skip(3)).collect();
+        for items in [Items::table(3), features] {
+            let dim = items.dim();
+            let problem = Logistic { items: &items, terms: &terms, mean: &[0.0; 3][..dim], base: &[], prior: 0.0 };
+            let expected = problem.evaluate(&[0.0; 3][..dim], &weight).hessian;
+            assert!((problem.spread(&weight) - expected).amax() < 1e-12);
+        }
     }
 }

@@ -407,6 +407,29 @@ mod tests {
     }
 
     #[test]
+    fn users_are_told_apart_by_the_mean_of_what_they_preferred() {
+        let mut pairs = UserPairs::new(3);
+        let mut judged = Comparisons::new(3);
+        judged.push_weighted(0, 1, Outcome::First, 2.0).unwrap();
+        judged.push_weighted(1, 2, Outcome::Share(0.25), 3.0).unwrap();
+        pairs.push(Comparisons::new(3)).unwrap();
+        pairs.push(judged).unwrap();
+        let mut other = Comparisons::new(3);
+        other.push(2, 0, Outcome::First).unwrap();
+        pairs.push(other).unwrap();
+        // (2 (e_0 − e_1) − 3/2 (e_1 − e_2)) / 5
+        let config = MixtureConfig::new(EmConfig::new(1));
+        let (table, features) = (Items::table(3), Items::features(&[vec![10.0], vec![0.0], vec![4.0]]).unwrap());
+        let model = config.model(&table, &pairs).unwrap();
+        close(&model.embedding(1), &[0.4, -0.7, 0.3], 1e-15);
+        close(&model.embedding(2), &[-1.0, 0.0, 1.0], 1e-15);
+        assert_eq!(model.embedding(0), [0.0; 3], "nothing is known");
+        assert_eq!([0, 1, 2].map(|user| model.is_known(user)), [false, true, true]);
+        close(&config.model(&features, &pairs).unwrap().embedding(1), &[5.2], 1e-14);
+        assert_eq!(model.order(&vec![3.0, -1.0, 2.0]), 3.0);
+    }
+
+    #[test]
     fn one_score_misses_a_minority_and_two_find_it() {
         // Two responses; four fifths prefer the first with chance 0.9, one fifth with 0.1.
         let mut pairs = UserPairs::new(2);

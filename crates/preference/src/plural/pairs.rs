@@ -536,7 +536,19 @@ mod tests {
         assert_eq!((table.len(), table.dim(), table.is_table()), (2, 2, true));
         table.pull_back(&[1.0, 2.0], &mut gradient);
         assert_eq!(gradient, [94.0, 13.0]);
+        assert_eq!((items.row(1), table.row(1)), (Some(&[-1.0, 0.5][..]), None));
+        assert_eq!(items.scores(&[10.0, 1.0]).unwrap(), [12.0, -9.5]);
+        assert_eq!(table.scores(&[10.0, 1.0]).unwrap(), [10.0, 1.0]);
         assert!(table.check(3).is_err() && Items::table(0).is_empty());
+        // Items that are added one by one.
+        let (mut table, mut features) = (table, Items::no_features(2));
+        table.push([]);
+        assert_eq!((table.len(), table.dim()), (3, 3));
+        assert!(features.is_empty());
+        for row in [[1.0, 2.0], [3.0, 4.0]] {
+            features.push(row);
+        }
+        assert_eq!(features, Items::features(&[vec![1.0, 2.0], vec![3.0, 4.0]]).unwrap());
     }
 
     #[test]
@@ -556,6 +568,11 @@ mod tests {
         assert_eq!((both.right, both.pairs, both.log_likelihood), (3.5, 7.0, hits.log_likelihood - 1.0));
         assert_eq!(Hits::default().accuracy(), None);
         assert!(chooser.foretell(&Comparisons::new(2)).is_err());
+        // What nobody chose may be impossible for all that it matters: a lead of 1e308 twice.
+        let certain = Chooser::one(vec![f64::MAX, -f64::MAX]);
+        let mut pair = Comparisons::new(2);
+        pair.push(0, 1, Outcome::First).unwrap();
+        assert_eq!(certain.foretell(&pair).unwrap().log_likelihood, 0.0);
     }
 
     #[test]
@@ -564,6 +581,10 @@ mod tests {
         let population = Chooser::new(vec![0.8, 0.2], vec![vec![ln9, 0.0], vec![0.0, ln9]]).unwrap();
         assert!((population.first_wins(0, 1).unwrap() - 0.74).abs() < 1e-14);
         assert!((population.first_wins(1, 0).unwrap() - 0.26).abs() < 1e-14);
+        assert_eq!(
+            (population.weights(), population.scores()),
+            (&[0.8, 0.2][..], &[vec![ln9, 0.0], vec![0.0, ln9]][..])
+        );
         let mean = Chooser::one(population.mean_scores());
         assert!((mean.first_wins(0, 1).unwrap() - 0.78890452).abs() < 1e-8);
         let mut pair = Comparisons::new(2);
@@ -589,10 +610,20 @@ mod tests {
     }
 
     #[test]
+    fn users_are_those_below_their_number() {
+        assert!(check_user(0, 2).is_ok() && check_user(1, 2).is_ok());
+        assert!(matches!(check_user(2, 2), Err(Error::Unknown { name: "user", index: 2 })));
+        assert!(check_user(0, 0).is_err());
+    }
+
+    #[test]
     fn equal_and_missing_ratings_make_no_pair() {
         let pairs = pairs_of_ratings(&[Some(1.0), Some(1.0), None, Some(0.0)]).unwrap();
         let sides: Vec<_> = pairs.records().iter().map(|pair| (pair.first, pair.second)).collect();
         assert_eq!(sides, [(0, 3), (1, 3)]);
+        let pairs = pairs_of_ratings(&[Some(1.0), Some(2.0), Some(0.0)]).unwrap();
+        let sides: Vec<_> = pairs.records().iter().map(|pair| (pair.first, pair.second)).collect();
+        assert_eq!(sides, [(1, 0), (0, 2), (1, 2)]);
         assert!(pairs_of_ratings(&[Some(f64::NAN), Some(1.0)]).is_err());
         assert!(pairs_of_ratings(&[Some(1.0), Some(f64::NAN)]).is_err());
     }

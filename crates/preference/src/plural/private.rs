@@ -64,11 +64,11 @@ impl PrivateTablesConfig {
         let users: Result<Vec<Linear>> =
             pairs.users().iter().map(|judged| own.fit_around(&items, judged, &common.coefficients, &base)).collect();
         let users = users?;
-        let report = Report { converged: users.iter().all(|user| user.report.converged), ..common.report };
+        let converged = common.report.converged && users.iter().all(|user| user.report.converged);
         Ok(PrivateTables {
             common: common.coefficients,
             users: users.into_iter().map(|user| user.coefficients).collect(),
-            report: Report { converged: report.converged && common.report.converged, ..report },
+            report: Report { converged, ..common.report },
             prior: self.prior,
         })
     }
@@ -139,6 +139,16 @@ mod tests {
         assert_eq!(tables.num_users(), 4);
         assert!(matches!(tables.user(4), Err(Error::Unknown { name: "user", index: 4 })));
         assert!(tables.adapt(&Comparisons::new(2)).is_err());
+    }
+
+    #[test]
+    fn one_user_whose_fit_did_not_converge_is_reported() {
+        // So stiff a prior that no step changes the scores, whose slopes remain.
+        let stiff = PrivateTablesConfig::new().with_prior(1e300).fit(&pairs()).unwrap();
+        assert!(!stiff.report.converged && stiff.users[0] == stiff.common);
+        let common = LogisticConfig::new().fit(&Items::table(3), &pairs().pooled()).unwrap().report;
+        assert!(common.converged);
+        assert_eq!(Report { converged: true, ..stiff.report }, common, "how the common fit ended");
     }
 
     #[test]

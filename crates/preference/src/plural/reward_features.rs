@@ -348,7 +348,12 @@ mod tests {
                 assert!(report.converged);
                 let by_newton = model.adapt(judged).unwrap();
                 close(&by_newton.scores()[0], &model.factors.scores(&own), 1e-7);
-                assert!(model.adapt_by_newton(judged).unwrap().report.converged);
+                let linear = model.adapt_by_newton(judged).unwrap();
+                assert!(linear.report.converged);
+                // In units of the priors' standard deviations.
+                let units = [vec![0.3f64.sqrt(); 2], vec![private.unwrap_or_default().sqrt(); own.len() - 2]].concat();
+                let numbers: Vec<f64> = linear.coefficients.iter().zip(units).map(|(x, unit)| x / unit).collect();
+                close(&numbers, &own, 1e-6);
                 let nll = |chooser: &Chooser| -chooser.foretell(judged).unwrap().log_likelihood;
                 assert!(nll(&by_newton) <= nll(&model.population()));
             }
@@ -394,6 +399,44 @@ mod tests {
             model.most_telling_pair(&judged, &[(0, 4)]),
             Err(Error::Index { row: 0, name: "second", .. })
         ));
+    }
+
+    #[test]
+    fn what_a_pair_tells_is_its_variance_in_its_direction_by_what_is_known_of_that() {
+        let (items, pairs) = small(6);
+        let model = config().with_common_prior(Some(0.5)).with_private_prior(Some(0.8)).fit(&items, &pairs).unwrap();
+        let candidates = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (3, 0)];
+        // By the features and the priors themselves, without the units of the fit: prior precisions on the diagonal.
+        let factors = &model.factors;
+        let row = |item: usize| {
+            let one_hot = (0..4).map(|other| f64::from(u8::from(other == item)));
+            DVector::from_iterator(6, model.features()[item].iter().copied().chain(one_hot).collect::<Vec<_>>())
+        };
+        for judged in pairs.users() {
+            let scores = model.adapt(judged).unwrap().scores()[0].clone();
+            let chance = |first: usize, second: usize| accordant_ops::host::logistic(scores[first] - scores[second]);
+            let priors = [factors.design.own, factors.design.own, 0.8, 0.8, 0.8, 0.8];
+            let mut curvature = DMatrix::from_diagonal(&DVector::from_column_slice(&priors));
+            for term in terms(judged, 0) {
+                let (x, p) = (row(term.first) - row(term.second), chance(term.first, term.second));
+                curvature += &x * x.transpose() * (term.weight * p * (1.0 - p));
+            }
+            let inverse = curvature.try_inverse().unwrap();
+            let tells = |&(first, second): &(usize, usize)| {
+                let (x, p) = (row(first) - row(second), chance(first, second));
+                p * (1.0 - p) * (x.transpose() * &inverse * &x)[0]
+            };
+            // Of two candidates at a time.
+            for one in &candidates {
+                for other in &candidates {
+                    let (here, there) = (tells(one), tells(other));
+                    if (here - there).abs() > 1e-6 * here {
+                        let best = model.most_telling_pair(judged, &[*one, *other]).unwrap();
+                        assert_eq!(best, Some(usize::from(there > here)), "{one:?}: {here}, {other:?}: {there}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

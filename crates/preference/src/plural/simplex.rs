@@ -136,41 +136,48 @@ impl Problem {
     }
 
     /// How much weight goes best from one row to another, at most all that is there.
-    ///
-    /// Newton's method on the slope, which only rises, inside of an interval that holds its root.
     fn best_step(&self, weights: &[f64], from: usize, to: usize) -> f64 {
-        let most = weights[from];
         let leads: Vec<f64> = self.pairs.iter().map(|(leads, ..)| Self::lead(leads, weights)).collect();
-        let derivatives = |step: f64| {
-            let (mut slope, mut curvature) = (0.0, 0.0);
-            for ((rows, share, part), lead) in self.pairs.iter().zip(&leads) {
-                let change = rows[to] - rows[from];
-                let [_, d, d_d] = cross_entropy(lead + step * change, *share);
-                slope += part * d * change;
-                curvature += part * d_d * change * change;
-            }
-            (slope, curvature)
-        };
-        if derivatives(most).0 <= 0.0 {
-            return most;
-        }
-        let (mut low, mut high, mut step) = (0.0, most, 0.0);
-        for _ in 0..100 {
-            let (slope, curvature) = derivatives(step);
-            if slope > 0.0 {
-                high = step;
-            } else {
-                low = step;
-            }
-            let newton = step - slope / curvature;
-            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            if (next - step).abs() <= 1e-14 * most {
-                break;
-            }
-            step = next;
-        }
-        step
+        rising_root(|step| self.along(&leads, from, to, step), weights[from])
     }
+
+    /// The first two derivatives of the mean loss by a step from one row to another, from these leads on.
+    fn along(&self, leads: &[f64], from: usize, to: usize, step: f64) -> [f64; 2] {
+        let (mut slope, mut curvature) = (0.0, 0.0);
+        for ((rows, share, part), lead) in self.pairs.iter().zip(leads) {
+            let change = rows[to] - rows[from];
+            let [_, d, d_d] = cross_entropy(lead + step * change, *share);
+            slope += part * d * change;
+            curvature += part * d_d * change * change;
+        }
+        [slope, curvature]
+    }
+}
+
+/// Where a function that only rises is 0, in [0, most]; the end that is closest when that is nowhere. `f` says its value and
+/// slope.
+///
+/// Newton's method inside of an interval that holds the root, and halving it where that would leave it.
+fn rising_root(mut f: impl FnMut(f64) -> [f64; 2], most: f64) -> f64 {
+    if f(most)[0] <= 0.0 {
+        return most;
+    }
+    let (mut low, mut high, mut at) = (0.0, most, 0.0);
+    for _ in 0..100 {
+        let [value, slope] = f(at);
+        if value > 0.0 {
+            high = at;
+        } else {
+            low = at;
+        }
+        let step = value / slope;
+        if step.abs().min(high - low) <= 1e-14 * most {
+            break;
+        }
+        let newton = at - step;
+        at = if (low..high).contains(&newton) { newton } else { 0.5 * (low + high) };
+    }
+    at
 }
 
 #[cfg(test)]
@@ -180,6 +187,7 @@ mod tests {
         Outcome,
         random::{Purpose, stream},
     };
+    use accordant_laws::gradient::check_gradient;
     use rand::Rng;
 
     #[test]
@@ -195,6 +203,58 @@ mod tests {
             let best = cross_entropy(expected * lead, share)[0];
             assert!(fit.loss >= best - 1e-12 && fit.loss - best < 1e-8, "the gap bounds it");
         }
+    }
+
+    #[test]
+    fn roots_take_few_steps() {
+        // A line is done at once, wherever its root is: at the end, at 0, at the first step and to see that it stays.
+        let count = |f: &dyn Fn(f64) -> [f64; 2], most: f64| {
+            let mut calls = 0;
+            let counted = |x: f64| {
+                calls += 1;
+                f(x)
+            };
+            (rising_root(counted, most), calls)
+        };
+        assert_eq!(count(&|x| [x - 0.25, 1.0], 1.0), (0.25, 3));
+        assert_eq!(count(&|x| [4.0 * x - 3.0, 4.0], 1.0), (0.75, 3));
+        assert_eq!(count(&|x| [x - 2.0, 1.0], 1.0), (1.0, 1), "below 0 everywhere");
+        assert_eq!(count(&|x| [x - 1.0, 1.0], 1.0), (1.0, 1));
+        assert_eq!(count(&|x| [x, 1.0], 1.0), (0.0, 2));
+        // However short the way is.
+        let cube = |x: f64| [(1e6 * x).powi(3) - 0.027, 3e6 * (1e6 * x).powi(2)];
+        let (tiny, calls) = count(&cube, 1e-6);
+        assert!((tiny - 3e-7).abs() < 1e-19 && calls < 12, "{tiny} after {calls}");
+        // Flat at both ends: Newton's steps leave the interval, which is halved until they do not.
+        let steep = |x: f64| [(50.0 * (x - 0.7)).tanh(), 50.0 / (50.0 * (x - 0.7)).cosh().powi(2)];
+        let (root, calls) = count(&steep, 1.0);
+        assert!((root - 0.7).abs() < 1e-14 && calls < 12, "{root} after {calls}");
+        // No slope at all says nothing of where to go.
+        let (root, calls) = count(&|x| [if x < 0.3 { -1.0 } else { 1.0 }, 0.0], 1.0);
+        assert!((root - 0.3).abs() < 1e-13 && calls < 52, "{root} after {calls}");
+    }
+
+    #[test]
+    fn the_best_step_ends_where_the_slope_does() {
+        let (share, part) = ([0.9, 0.35, 0.6], [0.5, 0.3, 0.2]);
+        let leads = [vec![1.0, 3.0, 0.2], vec![0.3, -1.0, 0.7], vec![-0.5, 1.5, 2.0]];
+        let pairs = leads.iter().zip(share).zip(part).map(|((leads, share), part)| (leads.clone(), share, part));
+        let problem = Problem { pairs: pairs.collect(), rows: 3 };
+        let weights = [0.7, 0.1, 0.2];
+        let moved = |step: f64| [0.7 - step, 0.1 + step, 0.2];
+        let step = problem.best_step(&weights, 0, 1);
+        assert!(step > 0.05 && step < 0.65, "inside: {step}");
+        let (_, gradient) = problem.evaluate(&moved(step));
+        assert!((gradient[1] - gradient[0]).abs() < 1e-14, "{gradient:?}");
+        // One pair's step has a closed form: from 1 to 3 by halves of odds 9 : 1.
+        let one = Problem { pairs: vec![(vec![1.0, 3.0], 0.9, 1.0)], rows: 2 };
+        assert!((one.best_step(&[1.0, 0.0], 0, 1) - (9f64.ln() - 1.0) / 2.0).abs() < 1e-14);
+        assert_eq!(one.best_step(&[0.25, 0.75], 0, 1), 0.0, "already too far");
+        // The slopes are derivatives of the loss, and of themselves.
+        let from: Vec<f64> = leads.iter().map(|leads| Problem::lead(leads, &weights)).collect();
+        let [slope, curvature] = problem.along(&from, 0, 1, 0.2);
+        check_gradient(|x| problem.evaluate(&moved(x[0])).0, &[0.2], &[slope]).unwrap();
+        check_gradient(|x| problem.along(&from, 0, 1, x[0])[0], &[0.2], &[curvature]).unwrap();
     }
 
     #[test]
@@ -230,6 +290,9 @@ mod tests {
         let scores = [vec![1.0, 0.0], vec![0.0, 1.0]];
         let nothing = SimplexConfig::new().fit(&scores, &Comparisons::new(2), &[0.3, 0.7]).unwrap();
         assert_eq!((nothing.weights, nothing.converged, nothing.iterations), (vec![0.3, 0.7], true, 0));
+        // A sum that is off by rounding, or a little more, is made 1.
+        let near = SimplexConfig::new().fit(&scores, &Comparisons::new(2), &[0.3 * (1.0 + 8e-7), 0.7 * (1.0 + 8e-7)]);
+        assert!((near.unwrap().weights[0] - 0.3).abs() < 1e-12);
         let text = |config: SimplexConfig, scores: &[Vec<f64>], start: &[f64]| {
             config.fit(scores, &Comparisons::new(2), start).unwrap_err().to_string()
         };

@@ -193,6 +193,9 @@ mod tests {
         assert_eq!(folds(103, 5, 0).unwrap(), of);
         assert_ne!(folds(103, 5, 1).unwrap(), of);
         assert!(folds(10, 1, 0).unwrap_err().to_string().starts_with("`folds`: expected >= 2"));
+        let mut each = folds(4, 4, 0).unwrap();
+        each.sort_unstable();
+        assert_eq!(each, [0, 1, 2, 3]);
         assert!(matches!(folds(3, 4, 0), Err(Error::Empty { name: "users", .. })));
     }
 

@@ -94,12 +94,12 @@ pub fn eigenvector(matrix: &WinMatrix) -> Result<Vec<f64>> {
     for _ in 0..100 {
         let image = &wins * &scores;
         let ratios = image.component_div(&scores);
-        let (low, high) = (ratios.min(), ratios.max());
+        let (high, gap) = (ratios.max(), ratios.max() - ratios.min());
         // At rounding it no longer gets better.
-        if high - low >= spread || high - low <= 4.0 * f64::EPSILON * high {
+        if gap >= spread {
             break;
         }
-        spread = high - low;
+        spread = gap;
         let Some(next) = (DMatrix::identity(n, n) * high - &wins).lu().solve(&scores) else { break };
         if !next.iter().all(|score| *score > 0.0 && score.is_finite()) {
             break;

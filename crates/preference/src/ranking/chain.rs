@@ -11,9 +11,7 @@ pub(super) fn stationary(mut rates: Vec<f64>, n: usize) -> Option<Vec<f64>> {
     for last in (1..n).rev() {
         let (above, row) = rates.split_at_mut(last * n);
         let out: f64 = row[..last].iter().sum();
-        if !(out > 0.0 && out.is_finite()) {
-            return None;
-        }
+        // Without a way out, or with an infinite rate, chances come to be 0 or NaN.
         for from in above.chunks_exact_mut(n) {
             from[last] /= out;
             let through = from[last];
@@ -59,5 +57,20 @@ mod tests {
         // From 0 to 1, and never back; and the other way round.
         assert_eq!(stationary(vec![0.0, 1.0, 0.0, 0.0], 2), None);
         assert_eq!(stationary(vec![0.0, 0.0, 1.0, 0.0], 2), None);
+        // A trap among three, wherever it is; and rates that are no numbers.
+        let cycle = [[0.0, 1.0, 2.0], [3.0, 0.0, 4.0], [5.0, 6.0, 0.0]];
+        assert!(stationary(cycle.concat(), 3).is_some());
+        for trap in 0..3 {
+            let mut rates = cycle;
+            rates[trap] = [0.0; 3];
+            assert_eq!(stationary(rates.concat(), 3), None);
+        }
+        for bad in [f64::INFINITY, f64::NAN] {
+            for place in [1, 2, 3, 5, 6, 7] {
+                let mut rates = cycle.concat();
+                rates[place] = bad;
+                assert_eq!(stationary(rates, 3), None, "{bad} at {place}");
+            }
+        }
     }
 }

@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn items_that_were_never_compared_get_no_virtual_tie() {
+        let mut judged = Comparisons::new(3);
+        judged.push_win(0, 1, 3.0).unwrap();
+        with_virtual_ties(&judged.wins(), 2.0, |table| {
+            assert_eq!((table.wins(0, 1), table.wins(1, 0)), (4.0, 1.0));
+            assert_eq!((table.wins(0, 2), table.wins(2, 0), table.wins(1, 2), table.wins(2, 1)), (0.0, 0.0, 0.0, 0.0));
+            (0..3).for_each(|item| assert_eq!((table.wins(item, 3), table.wins(3, item)), (1.0, 1.0)));
+            newman(table)
+        })
+        .unwrap();
+    }
+
+    #[test]
     fn few_virtual_ties_change_little_and_any_number_of_them_connects() {
         let fit = with_virtual_ties(&four().wins(), 1e-9, newman).unwrap();
         close(&fit.scores, &FOUR_SCORES, 1e-7);

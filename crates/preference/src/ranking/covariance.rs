@@ -190,21 +190,16 @@ impl Curvature {
             hessian[(a, a)] += self.ridge + if a < n { self.prior } else { 0.0 };
         }
         // The level of the scores: a direction of its own, which leaves the others' inverse as it is.
-        let level = scale / n as f64;
-        (0..n).for_each(|a| (0..n).for_each(|b| hessian[(a, b)] += level));
+        (0..n).for_each(|a| (0..n).for_each(|b| hessian[(a, b)] += scale));
         let inverse = hessian.cholesky().ok_or(Error::Separable { name: "covariance" })?.inverse();
         let mut whole = match meat {
             Some(meat) => &inverse * meat * &inverse,
             None => inverse,
         };
-        // At sum 0: the mean of the scores is taken off rows, then off columns.
+        // At sum 0: the mean of the scores is taken off. With the level a direction of its own, rows then have none, either.
         for column in 0..whole.ncols() {
             let mean = whole.view((0, column), (n, 1)).sum() / n as f64;
             (0..n).for_each(|a| whole[(a, column)] -= mean);
-        }
-        for row in 0..whole.nrows() {
-            let mean = whole.view((row, 0), (1, n)).sum() / n as f64;
-            (0..n).for_each(|b| whole[(row, b)] -= mean);
         }
         match whole.iter().all(|x| x.is_finite()) {
             true => Ok(whole),

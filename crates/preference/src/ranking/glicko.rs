@@ -4,7 +4,7 @@
 //! Comparison Models with Stochastic Variances (M. E. Glickman, 2001).
 //! **Use when:** players change over time and some play rarely.
 //! **Checked by:** the author's examples of both systems.
-//! **Deviations:** none.
+//! **Deviations:** the volatility is found by bisection between ends that hold its root; the author takes the Illinois method.
 
 use std::f64::consts::PI;
 
@@ -182,7 +182,7 @@ impl Glicko2Config {
         Ok(after.collect())
     }
 
-    /// The new volatility: step 5 of the author's description, by the Illinois method.
+    /// The new volatility: step 5 of the author's description, by bisection.
     fn volatility(&self, old: f64, deviation: f64, evidence: &Evidence) -> f64 {
         let v = 1.0 / evidence.precision;
         let squared_step = (v * evidence.surprise).powi(2);
@@ -192,26 +192,21 @@ impl Glicko2Config {
             let all = squared + v + e;
             e * (squared_step - all) / (2.0 * all * all) - (x - log_old) / (self.tau * self.tau)
         };
-        let mut a = log_old;
-        let mut b = match squared_step > squared + v {
-            true => (squared_step - squared - v).ln(),
-            false => {
-                let below = |k: i32| log_old - f64::from(k) * self.tau;
-                (1..).map(below).find(|&x| f(x) >= 0.0).expect("the line falls below the rest")
-            }
-        };
-        let (mut fa, mut fb) = (f(a), f(b));
-        while (b - a).abs() > self.tolerance && fa != fb {
-            let c = a + (a - b) * fa / (fb - fa);
-            let fc = f(c);
-            if fc * fb <= 0.0 {
-                (a, fa) = (b, fb);
-            } else {
-                fa /= 2.0;
-            }
-            (b, fb) = (c, fc);
+        let (mut low, mut high) = self.bracket(log_old, squared_step - squared - v);
+        while high - low > self.tolerance {
+            let middle = (low + high) / 2.0;
+            *(if f(middle) > 0.0 { &mut low } else { &mut high }) = middle;
         }
-        (a / 2.0).exp()
+        ((low + high) / 4.0).exp()
+    }
+
+    /// Where the root lies, given the logarithm of the old variance and how far the squared step exceeds what was expected.
+    ///
+    /// The first term of the equation is never below −½, so that the line is above it at `log_old − τ²/2`; and it is not
+    /// positive from the excess on, nor is the line from the old variance on.
+    fn bracket(&self, log_old: f64, excess: f64) -> (f64, f64) {
+        let high = if excess > 0.0 { log_old.max(excess.ln()) } else { log_old };
+        (log_old - self.tau * self.tau / 2.0, high)
     }
 }
 
@@ -249,6 +244,24 @@ mod tests {
                 assert!(f(root - 1e-5) > 0.0 && f(root + 1e-5) < 0.0, "{surprise} {precision} {old}: {new}");
             }
         }
+    }
+
+    #[test]
+    fn the_root_is_bracketed_and_nearly_at_both_ends() {
+        let config = Glicko2Config::new().with_tau(0.6);
+        let close = |got: (f64, f64), expected: (f64, f64)| {
+            assert!((got.0 - expected.0).abs() < 1e-12 && (got.1 - expected.1).abs() < 1e-12, "{got:?}");
+        };
+        // τ²/2 = 0.18. An excess that is none, one below the old variance e⁻², and one above it.
+        close(config.bracket(-2.0, -1.0), (-2.18, -2.0));
+        close(config.bracket(-2.0, 0.0), (-2.18, -2.0));
+        close(config.bracket(-2.0, 0.01), (-2.18, -2.0));
+        close(config.bracket(-2.0, 1f64.exp()), (-2.18, 1.0));
+        // No surprise at a volatility that is all there is: the lower end. The excess itself, where it is certain (τ → ∞).
+        let new = config.volatility(100.0, 1e-3, &Evidence { precision: 1e3, surprise: 0.0 });
+        assert!((2.0 * (new / 100.0).ln() + 0.18).abs() < 1e-4, "{new}");
+        let new = Glicko2Config::new().with_tau(1e4).volatility(0.06, 0.5, &Evidence { precision: 4.0, surprise: 8.0 });
+        assert!((new * new - (4.0 - 0.25 - 0.25)).abs() < 1e-4, "{new}");
     }
 
     #[test]

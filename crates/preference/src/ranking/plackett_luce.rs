@@ -295,6 +295,18 @@ mod tests {
     }
 
     #[test]
+    fn the_likelihood_of_given_scores_by_hand() {
+        // Twice 0 before 1 before 2, and once 2 before 0, at strengths 1, 2 and 1.
+        let mut lists = Rankings::new(3);
+        lists.push_groups(&[vec![0], vec![1], vec![2]], Unlisted::Absent, 2.0).unwrap();
+        lists.push_groups(&[vec![2], vec![0]], Unlisted::Absent, 1.0).unwrap();
+        let (value, gradient) = likelihood(&lists, TiedPlaces::Breslow, &[0.0, 2f64.ln(), 0.0]).unwrap();
+        assert!((value - (2.0 * (0.25f64 * 2.0 / 3.0).ln() + 0.5f64.ln())).abs() < 1e-14);
+        // 0: 2 (1 − 1/4) − 1/2 = 1. 1: 2 (−1/2 + 1/3) = −1/3. 2: the rest.
+        assert!((gradient - 1.0).abs() < 1e-14, "{gradient}");
+    }
+
+    #[test]
     fn two_items_are_bradley_terry() {
         let mut lists = Rankings::new(4);
         for pair in four().records() {

@@ -93,6 +93,18 @@ mod tests {
     }
 
     #[test]
+    fn two_items_have_their_odds() {
+        let mut judged = Comparisons::new(2);
+        judged.push_win(0, 1, 3.0).unwrap();
+        judged.push_win(1, 0, 1.0).unwrap();
+        let fit = RankCentralityConfig::new().fit(&judged).unwrap();
+        close(&[fit.scores[0] - fit.scores[1]], &[3f64.ln()], 1e-12);
+        // Two wins for each: odds of 5 : 3.
+        let fit = RankCentralityConfig::new().with_alpha(2.0).fit(&judged).unwrap();
+        close(&[fit.scores[0] - fit.scores[1]], &[(5f64 / 3.0).ln()], 1e-12);
+    }
+
+    #[test]
     fn pseudo_wins_connect_and_pull_together() {
         assert!(matches!(RankCentralityConfig::new().fit(&unconnected()), Err(Error::NotIdentifiable { .. })));
         let fit = RankCentralityConfig::new().with_alpha(1.0).fit(&unconnected()).unwrap();

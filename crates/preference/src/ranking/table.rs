@@ -149,6 +149,12 @@ mod tests {
     }
 
     #[test]
+    fn ratings_are_scores_in_units_of_the_base() {
+        let scale = Scale { init: 100.0, scale: 50.0, base: 4.0 };
+        assert!((scale.rating(2f64.ln()) - 125.0).abs() < 1e-12 && scale.rating(0.0) == 100.0);
+    }
+
+    #[test]
     fn chances_are_the_links() {
         let report = Report { converged: true, iterations: 0, objective: 0.0, gradient_norm: 0.0 };
         let ranking = Ranking {

@@ -74,11 +74,14 @@ pub fn reward_penalty(rewards: &Steps, weight: f64) -> Result<Tensor<1>> {
 #[doc(alias = "DPPO")]
 pub fn distance_scores(proposed: Tensor<3>, taken: Tensor<3>, mask: Tensor<2, Bool>) -> Result<Tensor<1>> {
     accordant_ops::check_shape("taken", &proposed.dims(), &taken.dims())?;
-    let [n, time, _] = taken.dims();
+    let [n, time, width] = taken.dims();
     accordant_ops::check_shape("mask", &[n, time], &mask.dims())?;
-    let square = (proposed - taken).square().sum_dim(2).squeeze_dim::<2>(2);
+    // Before the square, whose slope at padding that is NaN would be NaN behind any later mask, too.
+    let absent = mask.clone().bool_not();
+    let padding = absent.clone().unsqueeze_dim::<3>(2).expand([n, time, width]);
+    let square = (proposed - taken).mask_fill(padding, 0.0).square().sum_dim(2).squeeze_dim::<2>(2);
     // The root's slope is infinite at 0: selected away before and after.
-    let none = square.clone().equal_scalar(0.0).bool_or(mask.clone().bool_not());
+    let none = square.clone().equal_scalar(0.0).bool_or(absent);
     let distances = square.mask_fill(none.clone(), 1.0).sqrt().mask_fill(none, 0.0);
     Steps::new(-distances, mask)?.sums(1.0)
 }
@@ -148,6 +151,17 @@ mod tests {
         let gradients = distance_scores(proposed.clone(), taken(), mask([[1, 1]])).unwrap().sum().backward();
         close(&values(proposed.grad(&gradients).unwrap()), &[0.6, 0.8, 0.0, 0.0], 1e-12);
         check(&[0.1, 0.2, 0.5, 0.7], |x| distance_scores(x.reshape([1, 2, 2]), taken(), mask([[1, 0]])).unwrap());
+    }
+
+    #[test]
+    fn padding_that_is_nan_has_no_gradient() {
+        let device = burn::tensor::Device::flex().autodiff();
+        let data = burn::tensor::TensorData::from([[[0.0, 0.0], [f64::NAN, 1.0]]]);
+        let proposed = Tensor::<3>::from_data(data, (&device, burn::tensor::DType::F64)).require_grad();
+        let taken = tensor(&[3.0, 4.0, 1.0, f64::NAN]).reshape([1, 2, 2]);
+        let scores = distance_scores(proposed.clone(), taken, mask([[1, 0]])).unwrap();
+        close(&values(scores.clone()), &[-5.0], 1e-12);
+        close(&values(proposed.grad(&scores.sum().backward()).unwrap()), &[0.6, 0.8, 0.0, 0.0], 1e-12);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub mod reward_fit;
 mod steps;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use steps::Steps;

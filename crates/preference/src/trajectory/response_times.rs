@@ -95,7 +95,7 @@ pub enum Estimator {
     #[default]
     Moments,
     /// Least squares of the ratios `B C̄_q / T̄_q` of repeated queries on their `x_q`, each weighted by its repetitions. For
-    /// many repetitions of few queries, and for whoever wants the ratios.
+    /// many repetitions of few queries, and for whoever wants the ratios. A query with its sides exchanged is the same.
     Ratios,
     /// The full likelihood with the barriers estimated, too: [`ResponseTimesConfig::barrier`] is where the search starts.
     Likelihood,
@@ -246,7 +246,9 @@ impl Rows<'_> {
         let mut queries: HashMap<Vec<u64>, (DVector<f64>, [f64; 3])> = HashMap::new();
         let mut order = Vec::new();
         for (x, choice, time) in self.iter() {
-            // By value: 0 and −0 are one.
+            // A pair is one query whichever side is called the first; by value, so that 0 and −0 are one.
+            let side = x.iter().find(|x| **x != 0.0).map_or(1.0, |x| x.signum());
+            let (x, choice) = (x * side, choice * side);
             let key: Vec<u64> = x.iter().map(|x| (x + 0.0).to_bits()).collect();
             let (_, sums) = queries.entry(key.clone()).or_insert_with(|| {
                 order.push(key);
@@ -414,6 +416,17 @@ mod tests {
             signed.push(&x, first, 1.0).unwrap();
         }
         let fitted = ResponseTimesConfig::new().with_estimator(Estimator::Ratios).fit(&signed).unwrap();
+        close(&fitted.coefficients, &[1.0, 0.0], 1e-12);
+    }
+
+    #[test]
+    fn a_query_shown_the_other_way_round_is_the_same_query() {
+        let mut choices = TimedChoices::new(2);
+        // Once the one and once the other, in half a second and in one and a half: undecided. Apart, ratios of 2 and −2/3.
+        choices.push(&[0.0, 1.0], true, 0.5).unwrap();
+        choices.push(&[-0.0, -1.0], true, 1.5).unwrap();
+        choices.push(&[-2.0, 0.0], false, 0.5).unwrap();
+        let fitted = ResponseTimesConfig::new().with_estimator(Estimator::Ratios).fit(&choices).unwrap();
         close(&fitted.coefficients, &[1.0, 0.0], 1e-12);
     }
 

@@ -311,4 +311,37 @@ mod tests {
         starts(pseudo_labels(&features, &[(0, 3)]), "record 0: `second`");
         starts(pseudo_labels(&features, &[(3, 0)]), "record 0: `first`");
     }
+
+    #[test]
+    fn labels_that_never_agree_tell_all_and_chances_next_to_none_nothing() {
+        near(
+            &expected_gains(&[vec![1.0, 0.5], vec![0.0, 0.5]], &[vec![0.0], vec![1.0]]).unwrap(),
+            &[2f64.ln(), 0.0],
+            1e-15,
+        );
+        near(&expected_gains(&[vec![1.0], vec![0.0]], &[vec![1.0], vec![0.0]]).unwrap(), &[2f64.ln()], 1e-15);
+        // Both sides together have the smallest chance there is, and the product of their chances is smaller.
+        let tiny = [vec![4.5e-162], vec![0.0], vec![0.0], vec![0.0]];
+        assert_eq!(expected_gains(&tiny, &tiny).unwrap(), [0.0]);
+    }
+
+    #[test]
+    fn the_first_component_points_to_where_loadings_add_up_to_more_than_nothing() {
+        // Items along every direction, and two across it by which loadings and their sum disagree.
+        for degrees in (0..360).step_by(10) {
+            let angle = f64::from(degrees).to_radians();
+            let (x, y) = (angle.cos(), angle.sin());
+            let at = |along: f64, across: f64| vec![along * x - across * y, along * y + across * x];
+            let features = [at(-9.0, 0.0), at(9.0, 0.0), at(0.0, 3.0), at(0.5, -3.0)];
+            if (x + y).abs() < 1e-6 {
+                continue;
+            }
+            let up = f64::from(u8::from(x + y > 0.0));
+            let labels = pseudo_labels(&features, &[(1, 0), (0, 1), (3, 2), (2, 2)]).unwrap();
+            // The component is turned from the direction by less than half a degree.
+            assert_eq!(labels, [up, 1.0 - up, up, 0.5], "{degrees}°");
+        }
+        starts(pseudo_labels(&vec![vec![0.1]; 3], &[]), "`features`: nothing");
+        starts(pseudo_labels(&[vec![1e-200], vec![-1e-200]], &[]), "`features`: nothing");
+    }
 }

@@ -327,4 +327,30 @@ mod tests {
         starts(config.next_edges(&[0.0, 1.0], &[(2, 0)], 0, 0), "record 0: `first`");
         starts(config.next_edges(&[0.0, 1.0], &[(1, 1)], 0, 0), "record 0: item 1 twice");
     }
+
+    #[test]
+    fn degrees_add_up() {
+        // Item 0 was asked about twice, with 1 and 2; these thrice; and 3 to 7 four times. So (1, 2) has a sum of 6, as (0, 3)
+        // and the like have, though its product is larger.
+        let asked = [
+            (0, 1),
+            (0, 2),
+            (1, 3),
+            (1, 4),
+            (2, 5),
+            (2, 6),
+            (3, 5),
+            (3, 6),
+            (3, 7),
+            (4, 5),
+            (4, 6),
+            (4, 7),
+            (5, 7),
+            (6, 7),
+        ];
+        let config = ActiveEdgesConfig::new().with_per_round(1).with_closest(1.0).with_least_asked(0.01);
+        let drawn: HashSet<Edge> =
+            (0..200).flat_map(|seed| config.next_edges(&[0.0; 8], &asked, seed, 0).unwrap()).collect();
+        assert_eq!(drawn, HashSet::from([(1, 2), (0, 3), (0, 4), (0, 5), (0, 6), (0, 7)]));
+    }
 }

@@ -275,4 +275,13 @@ mod tests {
         );
         starts(config(1, 1.0).select(&[vec![f64::NAN]], &[], &[0.1]), "record 0: `pool`");
     }
+
+    #[test]
+    fn what_was_picked_counts_for_its_neighbors() {
+        near(&standardized(vec![1.0, 5.0]), &[-1.0, 1.0], 1e-15);
+        // Reaches 1.9, 1.9 and three times 3: ln 3.8 = 1.34 and ln 6 = 1.79. 5 takes 8 down by ψ(2) − ψ(1) = 1 to 0.79; then 11
+        // does by ½ more, to 0.29; and 0 takes 1.9 down to 0.34.
+        let pool: Vec<Vec<f64>> = [0.0, 1.9, 5.0, 8.0, 11.0].iter().map(|x| vec![*x]).collect();
+        assert_eq!(config(5, 1.0).select(&pool, &[], &[0.0; 5]).unwrap(), [2, 4, 0, 1, 3]);
+    }
 }

@@ -297,4 +297,13 @@ mod tests {
         starts(decompose(&[]), "`chances`");
         starts(decompose(&[vec![0.5, 1.1]]), "record 1: `chances`: expected in [0, 1]");
     }
+
+    #[test]
+    fn scores_whose_squares_vanish_have_no_scale() {
+        starts(Scale::of(&[1e-200, -1e-200]), "`scores`: nothing");
+        starts(Scale::of(&[0.1; 3]), "`scores`: nothing");
+        starts(Scale::of(&[1e200, -1e200]), "`scores`: expected a spread that does not overflow");
+        let scale = Scale::of(&[1.0, 5.0]).unwrap();
+        assert_eq!((scale.mean, scale.spread, scale.standardized(7.0)), (3.0, 2.0, 2.0));
+    }
 }

@@ -199,6 +199,12 @@ mod tests {
         let one = host(&mask(3, 0.5, 7, 0, &device).unwrap());
         let lead: f64 = [0.5, 0.5, 3.0].iter().zip(one.iter().zip(&other)).map(|(x, (a, b))| x * (a - b)).sum();
         near(&apart[0][1..], &[logistic(lead)], 1e-6);
+        // Each pass has two masks, no two of them the same.
+        for (pass, row) in apart.iter().enumerate() {
+            let [one, other] = [pass, 40 + pass].map(|index| host(&mask(3, 0.5, 7, index as u32, &device).unwrap()));
+            let lead: f64 = [0.5, 0.5, 3.0].iter().zip(one.iter().zip(&other)).map(|(x, (a, b))| x * (a - b)).sum();
+            near(&row[1..], &[logistic(lead)], 1e-6);
+        }
         assert!(decompose(&apart).unwrap()[1].epistemic > decompose(&chances).unwrap()[1].epistemic);
         // Nothing is left out: the model itself, in every pass.
         let plain = McDropoutConfig::new(0.0).with_num_passes(1).chances(&first, &second, 7, sum).unwrap();

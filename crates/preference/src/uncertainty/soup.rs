@@ -170,6 +170,8 @@ mod tests {
         starts(averaged(&[one.clone(), start(3)], &[1.0, 1.0]), "members: they did not start from the same weights");
         starts(averaged::<QuantileHead>(&[], &[]), "`members`: nothing");
         starts(averaged(std::slice::from_ref(&one), &[]), "`weights`: expected 1 entries");
+        // Though the sum is positive.
+        starts(averaged(&[one.clone(), one.clone()], &[2.0, -1.0]), "`weights`: expected finite and >= 0");
         for weight in [-1.0, f64::NAN, f64::INFINITY, 0.0] {
             starts(averaged(std::slice::from_ref(&one), &[weight]), "`weights`");
         }

@@ -327,3 +327,39 @@ fn a_direction_along_which_items_are_alike_up_to_rounding_tells_nothing() {
     let chooser = model.adapt(&judged).unwrap();
     assert!(chooser.scores()[0].iter().all(|score| score.abs() < 10.0), "{:?}", chooser.scores());
 }
+
+#[test]
+fn components_are_turned_to_what_was_preferred_or_else_to_their_largest_entry() {
+    let root = 0.5f64.sqrt();
+    assert_eq!(turned(&[root, -root], &[1.0, 2.0]), [-root, root]);
+    assert_eq!(turned(&[root, -root], &[2.0, 1.0]), [root, -root]);
+    // A margin of nothing but rounding: by the largest entry, of equal ones the first.
+    assert_eq!(turned(&[0.6, -0.8], &[8.0, 6.0]), [-0.6, 0.8]);
+    assert_eq!(turned(&[-0.8, 0.6], &[6.0, 8.0 + 1e-13]), [0.8, -0.6]);
+    assert_eq!(turned(&[root, -root], &[0.0, 0.0]), [root, -root], "no margin at all");
+    // Small next to 1, and not next to the mean: it decides.
+    assert_eq!(turned(&[0.8, -0.6], &[0.0, 1e-14]), [-0.8, 0.6]);
+}
+
+#[test]
+fn users_are_those_of_the_fit() {
+    let (items, judged) = small();
+    let pairs =
+        UserPairs::from_judges(&judged.with_judges((0..20).map(|pair| pair % 3).collect()).unwrap(), 3).unwrap();
+    let drm = DrmConfig::new().fit(&items, &pairs).unwrap();
+    assert_eq!(drm.num_users(), 3);
+    for (user, judged) in pairs.users().iter().enumerate() {
+        assert_eq!(drm.user(user).unwrap(), drm.adapt(judged).unwrap());
+    }
+    starts(drm.user(3), "`user`");
+}
+
+#[test]
+fn deviations_are_next_to_the_size_of_scores() {
+    let mut judged = Comparisons::new(2);
+    judged.push(0, 1, Outcome::First).unwrap();
+    // Of two scores the deviation is their distance by √2; a ten billionth of 1000 is 1e-7.
+    let deviation = |apart: f64| unit(&[1000.0, 1000.0 + apart], &judged).1;
+    assert_eq!(deviation(1e-7), 1.0);
+    assert!((deviation(2e-7) / (2e-7 / 2f64.sqrt()) - 1.0).abs() < 1e-3);
+}

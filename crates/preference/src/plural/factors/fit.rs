@@ -234,6 +234,51 @@ mod tests {
     }
 
     #[test]
+    fn starts_lie_where_they_are_said_to() {
+        let one = [3.0, -2.0, 1.0];
+        let bare = |form, users| Design { common: None, private: None, ..design(form, users) };
+        let start = |design: Design, items: &Items, one: &[f64], users: usize| {
+            Layout::new(design, items).start(one, users, 4, 0)
+        };
+        let within = |got: &[f64], expected: &[f64], spread: f64| {
+            let away: Vec<f64> = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs()).collect();
+            assert!(away.iter().all(|&away| away > 0.0 && away < 6.0 * spread), "{got:?} is not near {expected:?}");
+        };
+        // Two bases at everybody's score, in units of the product's scale.
+        let table = Items::table(3);
+        let bases = start(bare(Form::Dot { scale: 100.0 }, Users::Simplex), &table, &one, 1);
+        within(&bases[..6], &one.map(|score| score / 100.0).repeat(2), 0.1 / 100.0);
+        let bases = start(bare(Form::Distance, Users::Simplex), &table, &one, 1);
+        within(&bases[..6], &one.repeat(2), 0.1);
+        // A map of features to as many numbers is the identity, of a table or to fewer near 0.
+        let features = |dim: usize| Items::features(&[vec![1.0; dim], vec![0.5; dim]]).unwrap();
+        let free = bare(Form::Dot { scale: 1.0 }, Users::Free);
+        assert_eq!(start(free, &features(2), &one[..2], 0), [1.0, 0.0, 0.0, 1.0]);
+        within(&start(free, &features(3), &one, 0), &[0.0; 6], 0.1);
+        within(&start(free, &Items::table(2), &one[..2], 0), &[0.0; 4], 0.1);
+        // The common score first; prototypes of length 1 behind the map.
+        let full = design(Form::Distance, Users::Prototypes(3));
+        let at = start(full, &table, &one, 2);
+        assert_eq!(at.len(), 3 + 6 + 6 + 2 * (3 + 3));
+        assert_eq!(at[..3], one);
+        within(&at[3..9], &[0.0; 6], 0.1);
+        for prototype in at[9..15].chunks(2) {
+            assert!((dot(prototype, prototype) - 1.0).abs() < 1e-12, "{prototype:?}");
+        }
+        for own in at[15..].chunks(6) {
+            within(&own[..3], &[0.0; 3], 1.0);
+            assert_eq!(own[3..], [0.0; 3], "nobody has scores of their own yet");
+        }
+        // Points of one's own are small, logits are not: 2000 numbers have a standard deviation within a tenth of theirs.
+        for (users, expected) in [(Users::Free, 0.1), (Users::Simplex, 1.0), (Users::Prototypes(2), 1.0)] {
+            let at = start(bare(Form::Distance, users), &table, &one, 1000);
+            let own = &at[at.len() - 2000..];
+            let deviation = (own.iter().map(|x| x * x).sum::<f64>() / 2000.0).sqrt();
+            assert!((deviation / expected - 1.0).abs() < 0.1, "{users:?}: {deviation}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_an_error() {
         let solver = Solver::Lbfgs { gradient: 1e-6, max_iterations: 20 };
         let good = Fit { solver, restarts: 1, seed: 0 };
@@ -248,5 +293,66 @@ mod tests {
         assert!(run(Items::table(4), &pairs(4), bad).starts_with("`learning_rate`"));
         let far = Fit { solver: Solver::Adam { learning_rate: 1e200, steps: 3 }, ..good };
         assert!(run(Items::table(4), &pairs(4), far).starts_with("solver: the fit left the finite numbers"));
+    }
+
+    #[test]
+    fn the_point_that_users_share_minimizes_their_loss_and_half_its_squares() {
+        let solver = Solver::Lbfgs { gradient: 1e-9, max_iterations: 500 };
+        let pairs = pairs(4);
+        let report = Report { converged: true, iterations: 0, objective: 0.0, gradient_norm: 0.0 };
+        // Common scores, two numbers of each item, two prototypes.
+        let shared = vec![0.5, -0.3, 0.2, 0.1, 1.0, -0.5, 0.3, 0.8, -0.7, 1.2, 0.4, -0.9, 1.0, 0.0, 0.0, 1.0];
+        let design = design(Form::Dot { scale: 1.0 }, Users::Prototypes(2));
+        let factors = Factors { design, items: Items::table(4), shared, own: vec![], center: vec![], report };
+        let users: Vec<&Comparisons> = pairs.users()[2..].iter().collect();
+        let (point, report) = factors.shared_point(&users, &[0.0, 0.0], 0.7, solver);
+        let value = |point: &[f64]| {
+            let chooser = Chooser::one(factors.layout().scores_at(&factors.shared, point));
+            let loss: f64 = users.iter().map(|user| -chooser.foretell(user).unwrap().log_likelihood).sum();
+            loss + 0.35 * dot(point, point)
+        };
+        assert!(report.converged && (report.objective - value(&point)).abs() < 1e-9, "{report:?}");
+        assert!(dot(&point, &point) > 0.01, "{point:?}");
+        for step in [[1e-3, 0.0], [-1e-3, 0.0], [0.0, 1e-3], [0.0, -1e-3]] {
+            assert!(value(&[point[0] + step[0], point[1] + step[1]]) > report.objective);
+        }
+    }
+
+    #[test]
+    fn the_best_start_is_kept() {
+        let pairs = pairs(4);
+        let objective = |restarts: usize, seed: u64| {
+            // Hardly a step, so that starts are as good as chance has it.
+            let solver = Solver::Adam { learning_rate: 1e-300, steps: 1 };
+            let design = design(Form::Distance, Users::Prototypes(2));
+            Factors::fit(design, &Items::table(4), &pairs, Fit { solver, restarts, seed }).unwrap().report.objective
+        };
+        let mut falls = 0;
+        for seed in 0..20 {
+            let objectives: Vec<f64> = (1..=3).map(|restarts| objective(restarts, seed)).collect();
+            assert!(objectives.windows(2).all(|pair| pair[1] <= pair[0]), "{objectives:?}");
+            falls += usize::from(objectives[1] < objectives[0]);
+        }
+        assert!(falls > 0 && falls < 20, "sometimes the first is the best, and sometimes it is not: {falls}");
+    }
+
+    #[test]
+    fn nobody_is_the_mean_of_those_of_whom_something_is_known() {
+        let items = Items::table(4);
+        // User 0 judged nothing, and has numbers all the same.
+        let own = [[9.0, 9.0], [1.0, -2.0], [3.0, 0.0], [5.0, 8.0]].map(|own| own.to_vec());
+        let center = |users, common| {
+            let design = Design { common, private: None, ..design(Form::Dot { scale: 1.0 }, users) };
+            Layout::new(design, &items).center(&own, &pairs(4))
+        };
+        assert_eq!(center(Users::Free, Some(0.3)), [0.0, 0.0], "no deviation from a common score");
+        let near = |got: Vec<f64>, expected: [f64; 2]| {
+            assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12), "{got:?}");
+        };
+        near(center(Users::Free, None), [3.0, 2.0]);
+        // Weights by odds of e³, e³ and e⁻³ : 1.
+        let first = [3.0, 3.0, -3.0].map(accordant_ops::host::logistic).iter().sum::<f64>() / 3.0;
+        near(center(Users::Simplex, None), [first.ln(), (1.0 - first).ln()]);
+        near(center(Users::Prototypes(2), Some(0.3)), [first.ln(), (1.0 - first).ln()]);
     }
 }

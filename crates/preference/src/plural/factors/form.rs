@@ -82,6 +82,8 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use accordant_laws::gradient::check_gradient;
+
     use super::{super::testing::FORMS, *};
 
     #[test]
@@ -97,6 +99,18 @@ mod tests {
             let (mut by_f, mut by_z) = ([0.0; 2], [0.0; 2]);
             form.pull_back(&f, &z, 1.0, &mut by_f, &mut by_z);
             assert_eq!((by_f, by_z), ([0.0; 2], [0.0; 2]));
+        }
+    }
+
+    #[test]
+    fn slopes_are_derivatives_of_every_form() {
+        let (f, z) = ([0.7, -1.2, 0.4], [1.5, 0.3, -0.8]);
+        let at = [f, z].concat();
+        for form in FORMS {
+            let (mut by_f, mut by_z) = ([100.0; 3], [200.0; 3]);
+            form.pull_back(&f, &z, 2.5, &mut by_f, &mut by_z);
+            let slopes = [by_f.map(|slope| slope - 100.0), by_z.map(|slope| slope - 200.0)].concat();
+            check_gradient(|x| 2.5 * form.score(&x[..3], &x[3..]), &at, &slopes).unwrap();
         }
     }
 }

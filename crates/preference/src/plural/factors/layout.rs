@@ -328,4 +328,21 @@ mod tests {
         assert_eq!(scores, [10.0 + 4.0 + 100.0, 20.0 + 6.0 + 200.0]);
         assert_eq!(layout.scores_at(&shared, &[1.0, 0.0]), [12.0, 24.0]);
     }
+
+    #[test]
+    fn each_number_has_the_prior_of_its_kind() {
+        let items = Items::table(2);
+        let layout = Layout::new(design(Form::Distance, Users::Prototypes(2)), &items);
+        // Priors of 0.3 on two common scores, 0.2 on four numbers of the map, 0.4 on four of prototypes.
+        let mut slopes = vec![1.0; 10];
+        let penalty = layout.shared_penalty(&[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0], &mut slopes);
+        assert!((penalty - 0.5 * (0.3 * 2.0 + 0.2 * 16.0 + 0.4 * 36.0)).abs() < 1e-12, "{penalty}");
+        let expected = [1.3, 1.3, 1.4, 1.4, 1.4, 1.4, 2.2, 2.2, 2.2, 2.2];
+        assert!(slopes.iter().zip(expected).all(|(slope, expected)| (slope - expected).abs() < 1e-12), "{slopes:?}");
+        // Of one's own: 0.5 on two logits, around their center, and 0.6 on a table, around 0.
+        let mut slopes = vec![0.0; 4];
+        let penalty = layout.own_penalty(&[2.0, 1.0, 1.0, 3.0], &[1.0, 0.0], &mut slopes);
+        assert!((penalty - 0.5 * (0.5 * 2.0 + 0.6 * 10.0)).abs() < 1e-12, "{penalty}");
+        assert!(slopes.iter().zip([0.5, 0.5, 0.6, 1.8]).all(|(slope, expected)| (slope - expected).abs() < 1e-12));
+    }
 }

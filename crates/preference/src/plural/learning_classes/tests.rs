@@ -143,3 +143,25 @@ fn settings_and_trials_are_checked() {
     assert_eq!((prior, rate), (0.1, None));
     assert_eq!(solver, Solver::Lbfgs { gradient: 1e-6, max_iterations: 200 });
 }
+
+#[test]
+fn people_are_told_apart_by_what_they_choose_and_whether_they_stay() {
+    let people: Vec<Vec<Trial>> = [
+        vec![(0, 1.0), (0, -1.0), (0, 0.0), (0, 2.0), (2, 1.0), (2, 0.5), (2, 0.0), (1, 3.0)],
+        vec![],
+        vec![(1, -1.0)],
+    ]
+    .map(|trials| {
+        trials.into_iter().map(|(chosen, reward)| Trial { features: vec![vec![]; 3], chosen, reward }).collect()
+    })
+    .into();
+    let config = LearningClassesConfig::new(EmConfig::new(1));
+    let model = Model { people: &people, options: 3, num_features: 0, config: &config };
+    // Four of eight are the first option, one the second, three the third; twice they stay after no gain (−1, 0) and three
+    // times after one (1, 1, ½).
+    near(&model.embedding(0), &[4.0 / 8.0, 1.0 / 8.0, 3.0 / 8.0, 2.0 / 8.0, 3.0 / 8.0], 1e-15);
+    assert_eq!(model.embedding(1), [0.0; 5]);
+    assert_eq!(model.embedding(2), [0.0, 1.0, 0.0, 0.0, 0.0]);
+    assert_eq!([0, 1, 2].map(|user| model.is_known(user)), [true, false, true]);
+    assert_eq!(model.order(&vec![5.0, 7.0]), 7.0, "the more sensitive first");
+}

@@ -198,6 +198,15 @@ fn a_router_is_regressed_to_weights() {
     assert!(report.converged);
     near(&router.coefficients.concat(), &truth.coefficients.concat(), 1e-5);
     near(&router.biases, &truth.biases, 1e-5);
+    // What is minimized: cross-entropies and half the prior's squares.
+    let (three, report) = RouterConfig::new().with_prior(3.0).fit(&contexts, &targets).unwrap();
+    let squares: f64 = three.coefficients.iter().flatten().chain(&three.biases).map(|x| x * x).sum();
+    let loss = |(context, target): (&Vec<f64>, &Vec<f64>)| {
+        let weights = three.weights(context).unwrap();
+        -target.iter().zip(weights).map(|(target, weight)| target * weight.ln()).sum::<f64>()
+    };
+    let expected = 1.5 * squares + contexts.iter().zip(&targets).map(loss).sum::<f64>();
+    assert!((report.objective - expected).abs() < 1e-9, "{} is not {expected}", report.objective);
     // A prior shrinks it, and the mean weight of a router of nothing but biases is that of the targets.
     let (shrunk, _) = RouterConfig::new().with_prior(100.0).fit(&contexts, &targets).unwrap();
     assert!(shrunk.coefficients[0][0].abs() < 0.5);
@@ -252,7 +261,8 @@ fn penalties_by_hand_and_their_derivatives() {
     assert_eq!(of(HeadPenalty::Correlation, matrix(&[1.0, 1.0, 3.0, 5.0], 2)), 0.0, "a constant head");
     for penalty in [HeadPenalty::Orthogonality, HeadPenalty::Length, HeadPenalty::Correlation] {
         check_gradients(&[0.3, 0.8, -0.5, 1.2, 0.7, -0.1], |x| penalty.of(x.reshape([2, 3])).unwrap());
-        starts(penalty.of(matrix(&[], 1)), "`heads`");
+        starts(penalty.of(Tensor::zeros([0, 2], &burn::tensor::Device::flex())), "`heads`: expected a number, got 0");
+        starts(penalty.of(Tensor::zeros([2, 0], &burn::tensor::Device::flex())), "`heads`: expected a number, got 0");
         let none = crate::distributional::testing::gradient(&[0.0; 4], |x| penalty.of(x.reshape([2, 2])).unwrap());
         assert!(none.iter().all(|slope| slope.is_finite()), "heads of zeros: {none:?}");
     }
@@ -261,7 +271,10 @@ fn penalties_by_hand_and_their_derivatives() {
     let expected = 0.625 * 1.25f64.ln() + 0.375 * 0.75f64.ln();
     near(&host(&usage_penalty(weights).unwrap()), &[expected], 1e-12);
     check_gradients(&[-0.3, -0.8, -0.5, -1.2], |x| usage_penalty(x.reshape([2, 2])).unwrap());
-    starts(usage_penalty(matrix(&[], 1)), "`log_weights`");
+    for shape in [[0, 2], [2, 0]] {
+        let none = usage_penalty(Tensor::zeros(shape, &burn::tensor::Device::flex()));
+        starts(none, "`log_weights`: expected a prompt and a head, got 0");
+    }
 }
 
 #[test]
@@ -328,4 +341,27 @@ fn a_router_that_was_put_together_wrongly_is_refused() {
     starts(router(&[&[1.0], &[2.0]], &[0.0]).weights(&[1.0]), "`biases`");
     starts(router(&[&[1.0], &[]], &[0.0, 0.0]).weights(&[1.0]), "`coefficients`");
     near(&router(&[&[3f64.ln()], &[0.0]], &[0.0, 0.0]).weights(&[1.0]).unwrap(), &[0.75, 0.25], 1e-15);
+}
+
+#[test]
+fn heads_start_with_about_unit_length_and_the_best_start_is_kept() {
+    let (items, judged, contexts) = small();
+    let still = Solver::Adam { learning_rate: 1e-300, steps: 1 };
+    // 400 coefficients with variance ½ of items with two features, and 800 of the router with variance 0.01.
+    let start = MicroConfig::new(200).with_restarts(1).with_solver(still).fit(&items, &judged, &contexts).unwrap();
+    let mean_square = |values: Vec<f64>| values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64;
+    let heads = mean_square(start.heads.concat());
+    let router = mean_square([start.router.coefficients.concat(), start.router.biases.clone()].concat());
+    assert!((heads / 0.5 - 1.0).abs() < 0.25 && (router / 0.01 - 1.0).abs() < 0.2, "{heads} and {router}");
+    // Starts that were hardly moved are as good as chance has it; with one head and no features all of them are alike.
+    let best = |restarts, seed| {
+        let config = MicroConfig::new(2).with_restarts(restarts).with_solver(still).with_seed(seed);
+        config.fit(&items, &judged, &contexts).unwrap()
+    };
+    for seed in 0..5 {
+        let objectives: Vec<f64> = (1..=4).map(|restarts| best(restarts, seed).report.objective).collect();
+        assert!(objectives.windows(2).all(|pair| pair[1] <= pair[0]), "{objectives:?}");
+    }
+    assert!((0..5).any(|seed| best(4, seed).report.objective < best(1, seed).report.objective));
+    assert!((0..20).any(|seed| best(2, seed) == best(1, seed)), "a second start that is worse is not taken");
 }

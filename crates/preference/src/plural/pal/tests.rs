@@ -468,3 +468,33 @@ fn settings_and_ids_are_checked() {
     assert_eq!((items_prior, prototypes_prior, logits_prior, restarts, seed), (1.0, 1.0, 0.05, 3, 0));
     assert_eq!(solver, Solver::Lbfgs { gradient: 1e-5, max_iterations: 1000 });
 }
+
+#[test]
+fn the_nearest_prototype_is_that_of_the_likeliest_votes() {
+    // Leads of 2 and 0 on the first pair, of −1 and 0 on the second.
+    let scores = [vec![2.0, 0.0, 1.0], vec![0.0, 0.0, 0.0]];
+    let nearest_of = |records: &[(usize, usize, f64, f64)]| {
+        let mut judged = Comparisons::new(3);
+        for &(first, second, share, weight) in records {
+            judged.push_weighted(first, second, Outcome::Share(share), weight).unwrap();
+        }
+        nearest(&scores, &judged)
+    };
+    // −log-chances 0.127 and 2.127 of a lead of 2, ln 2 = 0.693 of none: equal at a share of 0.717.
+    assert_eq!([nearest_of(&[(0, 1, 0.75, 1.0)]), nearest_of(&[(0, 1, 0.7, 1.0)])], [0, 1]);
+    // 0.313 and 1.313 of a lead of 1; a pair counts by its weight.
+    assert_eq!(nearest_of(&[(0, 1, 1.0, 1.0), (1, 2, 1.0, 0.8)]), 0);
+    assert_eq!(nearest_of(&[(0, 1, 1.0, 1.0), (1, 2, 1.0, 1.0)]), 1);
+    assert_eq!(nearest_of(&[]), 0, "of equal ones the first");
+}
+
+#[test]
+fn one_prototype_that_did_not_converge_is_reported() {
+    let (items, pairs) = small();
+    for form in FORMS {
+        let short = config(form).with_solver(Solver::Lbfgs { gradient: 1e-12, max_iterations: 1 });
+        let pal = short.fit(&items, &pairs).unwrap();
+        assert!(!pal.report.converged && pal.hard_refit(&pairs, 0).unwrap().converged, "nothing was refitted");
+        assert!(form == PalForm::Linear || !pal.hard_refit(&pairs, 1).unwrap().converged, "{form:?}");
+    }
+}

@@ -217,7 +217,11 @@ fn settings_shapes_and_schedules_are_checked() {
         starts(dropout_chance(0, 1, bad), "`p_max`: expected in [0, 1]");
     }
     starts(dropout_chance(0, 0, 0.5), "`total`: expected >= 1");
-    assert_eq!(dropout_chance(200, 100, 1.0).unwrap(), 1.0);
+    assert_eq!([dropout_chance(200, 100, 1.0), dropout_chance(3, 8, 0.8)].map(Result::unwrap), [1.0, 0.5]);
+    assert_eq!(dropout_chance(60, 64, 0.7).unwrap(), 0.7);
+    // Three responses of one community, one of another.
+    let means = attention_by_community(matrix(&[0.9, 0.3, 0.6, 0.6], 1), &Groups::new(&["a", "b", "a", "a"])).unwrap();
+    near(&host(&means), &[0.7, 0.3], 1e-15);
     starts(attention_by_community(matrix(&[0.0; 2], 2), &Groups::new(&[1, 2])), "`communities`");
 }
 

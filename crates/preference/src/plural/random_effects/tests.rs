@@ -166,3 +166,11 @@ fn settings_and_ids_are_checked() {
     assert!(matches!(effects.adapt(&Comparisons::new(3)), Err(Error::Length { name: "items", .. })));
     assert_eq!(effects.adapt(&Comparisons::new(2)).unwrap(), effects.population());
 }
+
+#[test]
+fn users_are_those_of_the_fit() {
+    let (items, pairs) = votes(&[(5.0, 1.0), (2.0, 2.0), (0.0, 0.0)]);
+    let model = RandomEffectsConfig::new().fit(&items, &pairs).unwrap();
+    assert_eq!(model.num_users(), 3);
+    assert!(model.user(2).is_ok() && model.user(3).is_err());
+}

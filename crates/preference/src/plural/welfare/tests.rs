@@ -123,6 +123,10 @@ fn ties_share_the_slope() {
     near(&Welfare::Cvar(0.2).slopes(&values, &shares).unwrap(), &[0.25, 0.75, 0.0, 0.0], 1e-15);
     near(&Welfare::Cvar(0.5).slopes(&values, &shares).unwrap(), &[0.2, 0.6, 0.2, 0.0], 1e-15);
     near(&Welfare::PowerMean(-1.0).slopes(&[2.0, 2.0, 0.0], &[0.5, 0.5, 0.0]).unwrap(), &[0.5, 0.5, 0.0], 1e-15);
+    near(&Welfare::Egalitarian.slopes(&[0.0, 1.0, 0.0], &[0.4, 0.6, 0.0]).unwrap(), &[1.0, 0.0, 0.0], 0.0);
+    // Shares that add up to 1 but for rounding count by their share of that.
+    let slopes = Welfare::Utilitarian.slopes(&[1.0, 1.0], &[0.25 * (1.0 - 8e-7), 0.75 * (1.0 - 8e-7)]).unwrap();
+    near(&slopes, &[0.25, 0.75], 1e-12);
     starts(Welfare::PowerMean(0.5).slopes(&[0.0, 1.0], &[0.5, 0.5]), "`values`: expected finite derivatives");
 }
 
@@ -148,8 +152,9 @@ fn senseless_input_is_refused_by_name() {
         starts(of(Welfare::PowerMean(bad), &[1.0; 2]), "`power`: expected finite");
         starts(of(Welfare::Utilitarian, &[1.0, bad]), "record 1: `values`: expected finite");
     }
-    for bad in [0.0, 1.1, f64::NAN] {
+    for bad in [0.0, -0.5, 1.1, f64::NAN] {
         starts(of(Welfare::Cvar(bad), &[1.0; 2]), "`alpha`: expected in (0, 1]");
+        starts(Welfare::Cvar(bad).check(), "`alpha`: expected in (0, 1]");
     }
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         starts(of(Welfare::SoftMin(bad), &[1.0; 2]), "`temperature`: expected finite and > 0");
