@@ -1,6 +1,7 @@
 """`json.loads` and the checks of HH-RLHF on every line, for `benches/loading.rs`.
 
-Reads one job a line from standard input and answers each with the seconds of every repetition, and with what it counted.
+Reads one job a line from standard input and answers each with its seconds by the clock and of the processor, and with what
+it counted.
 `{"path": ..}`: read the file, split both transcripts into turns, check them as `accordant_data::hh_rlhf` does, and keep
 prompt and answers. Needs nothing but Python.
 """
@@ -78,10 +79,10 @@ if __name__ == "__main__":
     gc.disable()
     for line in sys.stdin:
         job = json.loads(line)
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         pairs, rejected = load(job["path"])
-        seconds = time.perf_counter() - start
+        seconds, work = time.perf_counter() - start, time.process_time() - worked
         counts = {"pairs": len(pairs), "rejected": sum(rejected.values())}
         del pairs
         # Counts travel as seconds do, in millionths.
-        print(json.dumps({"load": [seconds], **{name: [count / 1e6] for name, count in counts.items()}}), flush=True)
+        print(json.dumps({"load": [seconds], "work": [work], **{name: [count / 1e6] for name, count in counts.items()}}), flush=True)

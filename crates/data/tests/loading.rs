@@ -386,6 +386,29 @@ fn numbers_that_are_not_finite_in_columns_are_rejects() {
 }
 
 #[test]
+fn rows_of_no_column_are_damage_and_not_any_number_of_rows() {
+    use arrow_array::{NullArray, RecordBatch, RecordBatchOptions};
+    use arrow_schema::Schema;
+    use std::sync::Arc as Shared;
+    let options = RecordBatchOptions::new().with_row_count(Some(1 << 40));
+    let none = RecordBatch::try_new_with_options(Shared::new(Schema::empty()), vec![], &options).unwrap();
+    let null = RecordBatch::try_from_iter([("a", Shared::new(NullArray::new(1 << 40)) as _)]).unwrap();
+    let folder = Folder::new(&[]);
+    let path = folder.path("rows");
+    for batch in [none, null] {
+        let file = fs::File::create(&path).unwrap();
+        let mut stream = arrow_ipc::writer::StreamWriter::try_new(file, &batch.schema()).unwrap();
+        stream.write(&batch).unwrap();
+        stream.finish().unwrap();
+        let error = load(&path, &LoadOptions::default()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("E_TRUNCATED: the columns are damaged here: Schema error: no column holds a value"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn columns_that_break_off_are_a_reject() {
     let folder = Folder::new(&[]);
     for name in ["a.parquet", "a.arrow"] {
