@@ -136,10 +136,10 @@ pub fn annotator_statistics<'a>(judgments: &[Judgment<'a>]) -> BTreeMap<&'a str,
             let others = leave_one_out(votes[judgment.item], judgment.choice)?;
             Some(others == judgment.choice)
         };
-        let agreement: Vec<bool> = decided.iter().filter_map(|judgment| agrees(judgment)).collect();
+        let agreement: Vec<bool> = decided.iter().filter_map(agrees).collect();
         let for_first = |flag: fn(&Judgment<'a>) -> Option<bool>| {
             let hit = |judgment: &&&Judgment<'a>| Some(flag(judgment)? == (judgment.choice == Choice::First));
-            share(decided.iter().filter_map(|judgment| hit(judgment)).collect())
+            share(decided.iter().filter_map(hit).collect())
         };
         let times: Vec<f64> = own.iter().filter_map(|judgment| judgment.response_time_ms).collect();
         let choices: Vec<Choice> = own.iter().map(|judgment| judgment.choice).collect();
@@ -211,6 +211,9 @@ pub fn aggregate<'a>(judgments: &[Judgment<'a>], aggregation: Aggregation) -> BT
     balance.into_iter().map(|(item, balance)| (item, label(balance))).collect()
 }
 
+/// Two models in the order of the alphabet, and the score of the first.
+type OrientedVote<'a> = ((&'a str, &'a str), f64);
+
 /// A vote of an arena: two models, and 1 for the first of them, ½ for a tie, 0 for the second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ArenaVote<'a> {
@@ -226,7 +229,7 @@ pub struct ArenaVote<'a> {
 
 impl<'a> ArenaVote<'a> {
     /// The models in the order of the alphabet, and the score of the first of these.
-    fn oriented(&self) -> ((&'a str, &'a str), f64) {
+    fn oriented(&self) -> OrientedVote<'a> {
         match self.model_a <= self.model_b {
             true => ((self.model_a, self.model_b), self.score_a),
             false => ((self.model_b, self.model_a), 1.0 - self.score_a),
@@ -251,7 +254,7 @@ const OUTLIER_VOTES: (usize, usize) = (5, 100);
 pub fn outlier_users<'a>(votes: &[ArenaVote<'a>], alpha: f64) -> crate::Result<Vec<&'a str>> {
     super::numbers::check_domain(alpha > 0.0 && alpha < 1.0, "alpha", "in (0, 1)", alpha)?;
     let mut pairs: BTreeMap<(&str, &str), (f64, f64)> = BTreeMap::new();
-    let mut users: BTreeMap<&str, Vec<((&str, &str), f64)>> = BTreeMap::new();
+    let mut users: BTreeMap<&str, Vec<OrientedVote>> = BTreeMap::new();
     for vote in votes {
         let (pair, score) = vote.oriented();
         let (wins, losses) = pairs.entry(pair).or_default();
@@ -259,7 +262,7 @@ pub fn outlier_users<'a>(votes: &[ArenaVote<'a>], alpha: f64) -> crate::Result<V
         *losses += f64::from(u8::from(score == 0.0));
         users.entry(vote.user).or_default().push((pair, score));
     }
-    let flagged = |votes: &[((&str, &str), f64)]| {
+    let flagged = |votes: &[OrientedVote]| {
         let (mut up, mut low) = (1.0, 1.0);
         votes.iter().take(OUTLIER_VOTES.1).any(|(pair, score)| {
             let (wins, losses) = pairs[pair];

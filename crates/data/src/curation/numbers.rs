@@ -67,16 +67,6 @@ pub(super) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     quantile_of_sorted(&sorted(values), share)
 }
 
-/// Pearson's correlation; none where one side does not vary.
-pub(super) fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
-    let (mean_x, mean_y) = (mean(x)?, mean(y)?);
-    let products = |a: &[f64], mean_a: f64, b: &[f64], mean_b: f64| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum()
-    };
-    let scale = (products(x, mean_x, x, mean_x) * products(y, mean_y, y, mean_y)).sqrt();
-    (scale > 0.0).then(|| products(x, mean_x, y, mean_y) / scale)
-}
-
 /// `1 / (1 + exp(−x))`.
 pub(super) fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -138,9 +128,6 @@ mod tests {
         assert_eq!((quantile(&values, 0.0), quantile(&values, 1.0)), (Some(1.0), Some(4.0)));
         assert_eq!(descending(&[1.0, 3.0, 1.0, 4.0]), [3, 1, 0, 2]);
         assert_eq!((mean(&[]), sample_deviation(&[1.0]), quantile(&[], 0.5)), (None, None, None));
-        assert_eq!(correlation(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]), Some(1.0));
-        assert_eq!(correlation(&[1.0, 2.0, 3.0], &[3.0, 1.0, 3.0]), Some(0.0));
-        assert_eq!(correlation(&[1.0, 1.0], &[3.0, 1.0]), None);
         assert_eq!([win(2.0, 1.0), win(1.0, 1.0), win(1.0, 2.0)], [1.0, 0.5, 0.0]);
         assert!((logistic(3f64.ln()) - 0.75).abs() < 1e-15);
     }
