@@ -365,3 +365,14 @@ fn heads_start_with_about_unit_length_and_the_best_start_is_kept() {
     assert!((0..5).any(|seed| best(4, seed).report.objective < best(1, seed).report.objective));
     assert!((0..20).any(|seed| best(2, seed) == best(1, seed)), "a second start that is worse is not taken");
 }
+
+#[test]
+fn a_pair_without_weight_takes_its_context_with_it() {
+    let (items, judged, contexts) = small();
+    let others: Vec<usize> = (0..30).filter(|row| *row != 7).collect();
+    let fit = |judged: &Comparisons, contexts: &[Vec<f64>]| {
+        MicroConfig::new(2).with_restarts(1).fit(&items, judged, contexts).unwrap()
+    };
+    let without: Vec<Vec<f64>> = others.iter().map(|&row| contexts[row].clone()).collect();
+    assert_eq!(fit(&judged, &contexts), fit(&judged.select(others).unwrap(), &without));
+}
