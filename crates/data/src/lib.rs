@@ -33,6 +33,7 @@
 //! | `tensors` | [`collate`], with burn | yes |
 //! | `tokenizers` | [`tokenize`], with the crate of that name | no |
 //! | `arrow` | Parquet and Arrow, with the crates of that name | no |
+//! | `npz` | `sources::segments`: segments of trajectories in NumPy archives | no |
 //! | `tokenizers` | [`encode`], [`hf`], [`template`] and [`tokenize`], with the crates `tokenizers` and `minijinja` | no |
 //!
 //! No line is lost: every one is used, blank or rejected, and the report says which, how many and why. Nothing that a
