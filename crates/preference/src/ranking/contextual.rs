@@ -498,6 +498,9 @@ mod tests {
         let chance = |fit: &ContextualFit| fit.chance(0, 1, &[3.0, 0.0]).unwrap();
         assert!(chance(&off) > chance(&left) + 0.05, "{} and {}", chance(&off), chance(&left));
         assert!(off.coefficients[0] > left.coefficients[0]);
+        let beta = |place: usize, x: f64| off.coefficients[place] * (x - off.moments[place].0) / off.moments[place].1;
+        let d = off.scores[0] - off.scores[1] + beta(0, 3.0) + beta(1, 0.0);
+        assert!((chance(&off) - accordant_ops::host::logistic(d)).abs() < 1e-12);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Glicko2Config {
             let all = squared + v + e;
             e * (squared_step - all) / (2.0 * all * all) - (x - log_old) / (self.tau * self.tau)
         };
-        let (mut low, mut high) = self.bracket(log_old, squared_step - squared - v);
+        let (mut low, mut high) = self.bracket(log_old, [squared_step, squared, v]);
         while high - low > self.tolerance {
             let middle = (low + high) / 2.0;
             *(if f(middle) > 0.0 { &mut low } else { &mut high }) = middle;
@@ -200,11 +200,13 @@ impl Glicko2Config {
         ((low + high) / 4.0).exp()
     }
 
-    /// Where the root lies, given the logarithm of the old variance and how far the squared step exceeds what was expected.
+    /// Where the root lies, given the logarithm of the old variance, the squared step and the two variances that it was
+    /// expected to have.
     ///
     /// The first term of the equation is never below −½, so that the line is above it at `log_old − τ²/2`; and it is not
     /// positive from the excess on, nor is the line from the old variance on.
-    fn bracket(&self, log_old: f64, excess: f64) -> (f64, f64) {
+    fn bracket(&self, log_old: f64, [squared_step, squared, v]: [f64; 3]) -> (f64, f64) {
+        let excess = squared_step - squared - v;
         let high = if excess > 0.0 { log_old.max(excess.ln()) } else { log_old };
         (log_old - self.tau * self.tau / 2.0, high)
     }
@@ -253,10 +255,10 @@ mod tests {
             assert!((got.0 - expected.0).abs() < 1e-12 && (got.1 - expected.1).abs() < 1e-12, "{got:?}");
         };
         // τ²/2 = 0.18. An excess that is none, one below the old variance e⁻², and one above it.
-        close(config.bracket(-2.0, -1.0), (-2.18, -2.0));
-        close(config.bracket(-2.0, 0.0), (-2.18, -2.0));
-        close(config.bracket(-2.0, 0.01), (-2.18, -2.0));
-        close(config.bracket(-2.0, 1f64.exp()), (-2.18, 1.0));
+        close(config.bracket(-2.0, [2.0, 1.5, 1.5]), (-2.18, -2.0));
+        close(config.bracket(-2.0, [2.0, 1.5, 0.5]), (-2.18, -2.0));
+        close(config.bracket(-2.0, [2.01, 1.5, 0.5]), (-2.18, -2.0));
+        close(config.bracket(-2.0, [2.0 + 1f64.exp(), 1.5, 0.5]), (-2.18, 1.0));
         // No surprise at a volatility that is all there is: the lower end. The excess itself, where it is certain (τ → ∞).
         let new = config.volatility(100.0, 1e-3, &Evidence { precision: 1e3, surprise: 0.0 });
         assert!((2.0 * (new / 100.0).ln() + 0.18).abs() < 1e-4, "{new}");
