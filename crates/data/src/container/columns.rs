@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Seek},
+    io::{BufReader, Read, Seek, SeekFrom},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -112,9 +112,41 @@ fn batches(mut file: File, magic: &[u8]) -> Result<Batches, ArrowError> {
     file.rewind()?;
     Ok(match magic {
         [b'P', ..] => Box::new(ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_LEN).build()?),
-        [b'A', ..] => Box::new(sliced(FileReader::try_new(BufReader::new(file), None)?)),
+        [b'A', ..] => {
+            check_blocks(&mut file)?;
+            Box::new(sliced(FileReader::try_new(BufReader::new(file), None)?))
+        }
         _ => Box::new(sliced(StreamReader::try_new(BufReader::new(file), None)?)),
     })
+}
+
+/// Checks that the blocks which the end of an Arrow file names lie inside of it: the decoder would take memory for
+/// whatever length a damaged file claims.
+fn check_blocks(file: &mut File) -> Result<(), ArrowError> {
+    const MAGIC_LEN: usize = 6;
+    let damaged = |what: &str| ArrowError::ParseError(format!("{what} of the file's end"));
+    let len = file.seek(SeekFrom::End(0))?;
+    let mut tail = [0; 4 + MAGIC_LEN];
+    let tail_start = len.checked_sub(tail.len() as u64).ok_or_else(|| damaged("no trace"))?;
+    file.seek(SeekFrom::Start(tail_start))?;
+    file.read_exact(&mut tail)?;
+    let footer_len = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    let footer_start = tail_start.checked_sub(footer_len).ok_or_else(|| damaged("a wrong length"))?;
+    file.seek(SeekFrom::Start(footer_start))?;
+    let mut footer = Vec::new();
+    file.take(footer_len).read_to_end(&mut footer)?;
+    let footer = arrow_ipc::root_as_footer(&footer).map_err(|_| damaged("a damaged table"))?;
+    let blocks = footer.recordBatches().into_iter().chain(footer.dictionaries()).flatten();
+    for block in blocks {
+        let [start, head, body] =
+            [block.offset(), i64::from(block.metaDataLength()), block.bodyLength()].map(u64::try_from);
+        let end = start.ok().and_then(|start| start.checked_add(head.ok()?)?.checked_add(body.ok()?));
+        if end.is_none_or(|end| end > len) {
+            return Err(damaged("a block outside"));
+        }
+    }
+    file.rewind()?;
+    Ok(())
 }
 
 /// Batches as short as Parquet's.

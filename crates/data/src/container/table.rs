@@ -361,7 +361,11 @@ mod tests {
     proptest! {
         #[test]
         fn records_end_where_the_crate_csv_ends_them(
-            parts in prop::collection::vec(prop::sample::select(vec!["a", "\"", "\"\"", ",", "\n", "\r\n", "é", " "]), 0..40),
+            // A return in front of a newline is none of the cell's; the crate has no such terminator inside of quotes.
+            parts in prop_oneof![
+                prop::collection::vec(prop::sample::select(vec!["a", "\"", "\"\"", ",", "\n", "é", " "]), 0..40),
+                prop::collection::vec(prop::sample::select(vec!["a", ",", "\n", "\r\n", "é", " "]), 0..40),
+            ],
             whole in any::<bool>(),
         ) {
             let mut text = parts.concat();
@@ -385,9 +389,7 @@ mod tests {
                 prop_assume!(!open);
                 all
             };
-            // A return in front of a newline is none of the cell's; the crate has no such terminator.
             let text = text.replace("\r\n", "\n");
-            prop_assume!(!parts.concat().contains('"') || !parts.contains(&"\r\n"));
             let mut reader = csv::ReaderBuilder::new()
                 .has_headers(false)
                 .flexible(true)

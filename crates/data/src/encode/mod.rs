@@ -31,6 +31,7 @@ use crate::{
     Error, Message, Pair, Result, Role, Text,
     code::{Code, Warning},
     hf::HfTokenizer,
+    record::fold_system_into_user,
     report::Reason,
     rows::{StepRow, TokenRow},
     template::{ChatTemplate, Conversation, Rendered, hex, template_view},
@@ -529,14 +530,8 @@ impl<'a> Encoder<'a> {
 
     fn fold(&self, messages: &[Message]) -> Vec<Message> {
         let mut messages = messages.to_vec();
-        if !self.options.fold_system_into_user || messages.first().is_none_or(|first| first.role != Role::System) {
-            return messages;
-        }
-        if let Some(user) = messages.iter().position(|message| message.role == Role::User) {
-            let system = messages.remove(0);
-            if let Some(user) = messages.get_mut(user - 1) {
-                user.content = format!("{}\n\n{}", system.content, user.content);
-            }
+        if self.options.fold_system_into_user {
+            fold_system_into_user(&mut messages);
         }
         messages
     }

@@ -125,7 +125,10 @@ impl Kind {
             });
         }
         let lacks = |kind: Self| kind.signs().iter().filter(|any| !any.iter().any(|name| fields.has(name)));
-        if let Some(kind) = Self::ALL.into_iter().find(|&kind| lacks(kind).next().is_none()) {
+        // A prompt beside half a pair is a misspelled pair, not a prompt.
+        let alone = !["chosen", "rejected", "a", "b", "completions"].iter().any(|name| fields.has(name));
+        let fits = |kind: Self| lacks(kind).next().is_none() && (kind != Self::PromptOnly || alone);
+        if let Some(kind) = Self::ALL.into_iter().find(|&kind| fits(kind)) {
             return Ok(kind);
         }
         let names: Vec<_> = fields.names().map(|name| format!("`{name}`")).collect();
@@ -133,7 +136,8 @@ impl Kind {
             return Err(Reason::new(Code::Kind, "the record has no field"));
         }
         let share = |kind: Self| 1.0 - lacks(kind).count() as f64 / kind.signs().len() as f64;
-        let nearest = Self::ALL.into_iter().rev().max_by(|&a, &b| share(a).total_cmp(&share(b)));
+        let others = Self::ALL.into_iter().filter(|&kind| kind != Self::PromptOnly || alone);
+        let nearest = others.rev().max_by(|&a, &b| share(a).total_cmp(&share(b)));
         let advice = nearest.filter(|&kind| share(kind) > 0.0).map(|kind| {
             let lacking: Vec<_> = lacks(kind).map(|any| format!("`{}`", any.join("` or `"))).collect();
             format!("; the nearest is `{kind}`, which also needs {}", lacking.join(" and "))
@@ -176,6 +180,16 @@ mod tests {
         assert_eq!(of(json!({"completions": 1, "labels": 1, "scores": 1})).unwrap(), Kind::Stepwise);
         assert_eq!(of(json!({"completion": 1, "label": null})).unwrap(), Kind::Sft);
         assert_eq!(of(json!({"kind": "lm", "chosen": 1, "rejected": 1})).unwrap(), Kind::Lm);
+    }
+
+    #[test]
+    fn a_prompt_beside_half_a_pair_is_no_prompt() {
+        let message = of(json!({"prompt": "q", "chosen": "a", "reject": "b"})).unwrap_err().to_string();
+        assert!(message.ends_with("the nearest is `pair`, which also needs `rejected`"), "{message}");
+        for half in ["rejected", "a", "b", "completions"] {
+            assert_eq!(of(json!({"prompt": "q", half: 1})).unwrap_err().code, Code::Kind);
+        }
+        assert_eq!(of(json!({"prompt": "q", "answer": "42"})).unwrap(), Kind::PromptOnly);
     }
 
     #[test]
