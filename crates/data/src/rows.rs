@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatched_completion_is_the_one_before_around_the_batch() {
+    fn d18_a_mismatched_completion_is_the_one_before_and_a_batch_of_one_warns() {
         let rows = mismatched_rows(&[(&[1], &[2]), (&[3], &[4]), (&[5], &[6])]);
         assert_eq!(rows.iter().map(|row| row.ids.clone()).collect::<Vec<_>>(), [[1, 6], [3, 2], [5, 4]]);
         assert_eq!(mismatched_rows(&[(&[1], &[2])])[0].ids, [1, 2]);

@@ -49,7 +49,7 @@ fn default<T: AsRef<Path>>(path: T) -> (Vec<Record>, LoadReport) {
 }
 
 #[test]
-fn the_kind_is_told_record_by_record_and_a_mixed_file_is_an_option() {
+fn d15_the_kind_is_told_record_by_record_and_a_mixed_file_is_an_option() {
     let folder = Folder::new(&[("a.jsonl", &[PAIR, TIE, PAIR].join("\n"))]);
     let (records, report) = default(folder.path("a.jsonl"));
     assert_eq!((ids(&records), report.count(Code::KindMixed)), (vec!["a:0", "a:2"], 1));

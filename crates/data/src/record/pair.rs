@@ -315,7 +315,10 @@ mod tests {
     use proptest::{option, prelude::*};
 
     use super::*;
-    use crate::record::{Message, Provenance};
+    use crate::{
+        record::{Message, Provenance},
+        rules::Rules,
+    };
 
     fn user(content: &str) -> Message {
         Message::new(Role::User, content)
@@ -397,6 +400,26 @@ mod tests {
         let twice = json.replace("\"a\"", "\"stars\"");
         let error = serde_json::from_str::<Pair>(&twice).unwrap_err().to_string();
         assert!(error.contains("field `stars`: stands in the record and in its `meta`"), "{error}");
+    }
+
+    #[test]
+    fn d14_a_prompt_that_the_sides_repeat_is_taken_out_of_them() {
+        let say = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+        let (q, yes, no) = (say("user", "q"), say("assistant", "yes"), say("assistant", "no"));
+        let read = |prompt: serde_json::Value, rules: Rules| {
+            let row = serde_json::json!({"prompt": prompt, "chosen": [q, yes], "rejected": [q, no]});
+            let mut reading = Reading::new(rules);
+            let pair = Pair::from_fields(Fields::new(row.as_object().unwrap().clone(), &mut reading));
+            (pair.map_err(|reason| reason.code), reading.warnings().to_vec())
+        };
+        let expected = Pair::new(vec![user("q")], vec![assistant("yes")], vec![assistant("no")]).unwrap();
+        for prompt in [serde_json::json!("q"), serde_json::json!([q]), serde_json::json!("another")] {
+            let (pair, warnings) = read(prompt, Rules::default());
+            assert_eq!((pair, warnings), (Ok(expected.clone()), vec![Warning::RedundantPrompt]));
+        }
+        let strict = Rules { strict_prompt: true, ..Rules::default() };
+        assert_eq!(read(serde_json::json!("another"), strict.clone()).0, Err(Code::PromptMismatch));
+        assert_eq!(read(serde_json::json!("q"), strict).0, Ok(expected));
     }
 
     #[test]
