@@ -110,7 +110,7 @@ fn bad_files_are_named_with_their_line() {
         ("field.jsonl", line_3(no_rejected), ":3: E_MISSING_FIELD", "`rejected`"),
         ("list.jsonl", line_3(b"[1, 2]\n"), ":3: E_NOT_OBJECT", "object"),
         ("long.jsonl", line_3(&long), ":3: E_LINE_TOO_LONG", "16777216"),
-        ("cut.jsonl.gz", zipped[..zipped.len() / 2].to_vec(), ": E_TRUNCATED", "gzip"),
+        ("cut.jsonl.gz", zipped[..zipped.len() / 2].to_vec(), ": E_TRUNCATED", "compressed"),
         ("empty.jsonl", Vec::new(), "holds no record", "empty.jsonl"),
     ];
     for (name, bytes, code, detail) in cases {

@@ -79,7 +79,7 @@ fn main() -> Result<()> {
         println!("{}\n", indented(&report.to_string()));
         show_rejects(&report, args.rejects);
         let summary = Summary::of(&records);
-        println!("{summary}\n");
+        println!("{summary}");
         if summaries.is_empty() {
             show_tokens(&records, args.tokenizer.as_deref())?;
         }
