@@ -5,7 +5,11 @@ use std::{
     fmt,
 };
 
-use accordant::data::{Kind, Record, Text, curation::access::plain_text, record::comparison::Outcome};
+use accordant::data::{
+    Kind, Record, Text,
+    curation::access::plain_text,
+    record::{Envelope, comparison::Outcome},
+};
 
 /// Counts of a file's records.
 pub struct Summary {
@@ -52,9 +56,8 @@ impl Summary {
                 summary.longer_chosen += usize::from(chosen > rejected) + usize::from(chosen >= rejected);
             }
             summary.response_lengths.extend(lengths);
-            if !responses.is_empty() {
-                let key = format!("{}\u{0}{}", prompt.as_deref().unwrap_or_default(), responses.join("\u{0}"));
-                let times = seen.entry(key).or_default();
+            if let Some(said) = said(record) {
+                let times = seen.entry(said).or_default();
                 summary.duplicates += usize::from(*times > 0);
                 *times += 1;
             }
@@ -83,6 +86,13 @@ pub fn parts(record: &Record) -> (Option<&Text>, Vec<&Text>) {
         Record::StepPair(steps) => (Some(&steps.prompt), Vec::new()),
         _ => (None, Vec::new()),
     }
+}
+
+/// The record without its envelope: texts and label.
+fn said(record: &Record) -> Option<String> {
+    let mut bare = record.clone();
+    *bare.envelope_mut() = Envelope::default();
+    serde_json::to_string(&bare).ok()
 }
 
 fn label(record: &Record, labels: &mut BTreeMap<&'static str, usize>) {
