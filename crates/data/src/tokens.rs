@@ -53,6 +53,7 @@ impl TokenPair {
 
 impl TokenPair {
     /// The tokens of a record, with its numbers: those in its `meta` become columns.
+    #[cfg(feature = "tokenizers")]
     pub(crate) fn of_record(record: &Pair, prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
         let envelope = &record.envelope;
         let numbers = envelope.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));

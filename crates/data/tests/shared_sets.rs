@@ -55,7 +55,7 @@ fn pairs(records: &[Record]) -> Vec<&Pair> {
 }
 
 fn comparisons(records: &[Record]) -> Vec<&Comparison> {
-    let one = |record| if let &Record::Comparison(ref one) = record { one } else { panic!("a comparison") };
+    let one = |record| if let Record::Comparison(one) = record { one } else { panic!("a comparison") };
     records.iter().map(one).collect()
 }
 

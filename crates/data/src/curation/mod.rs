@@ -39,7 +39,7 @@
 //! | [`pilaf`] | logits and samplers for responses to be labeled |
 //! | [`routing`] | people or model, under a budget |
 //!
-//! [`operator`], [`pipeline`], [`column`], [`access`] and [`keys`] are the seam. Start with [`Pipeline`]. A new
+//! [`operator`], [`pipeline`], [`mod@column`], [`access`] and [`keys`] are the seam. Start with [`Pipeline`]. A new
 //! operator is one file, one `pub mod` line and one row of the table.
 //!
 //! Random choices are drawn from the seed and, where one record is concerned, from its content: permuting or sharding
