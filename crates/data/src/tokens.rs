@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Error, Pair, Result, Warning, report::Reason, rows::TokenRow};
+use crate::{Code, Error, Result, Warning, report::Reason, rows::TokenRow};
 
 /// A pair as token ids.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl TokenPair {
 impl TokenPair {
     /// The tokens of a record, with its numbers: those in its `meta` become columns.
     #[cfg(feature = "tokenizers")]
-    pub(crate) fn of_record(record: &Pair, prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
+    pub(crate) fn of_record(record: &crate::Pair, prompt: Vec<u32>, chosen: Vec<u32>, rejected: Vec<u32>) -> Self {
         let envelope = &record.envelope;
         let numbers = envelope.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
         Self {

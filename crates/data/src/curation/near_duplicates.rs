@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(dropped, [(2, "near_duplicate"), (3, "near_duplicate")]);
         let report = &curated.report;
         assert_eq!((report.figure("clusters"), report.figure("largest_cluster")), (Some(1.0), Some(3.0)));
-        assert!((report.figure("lsh_threshold").unwrap() - 0.7071).abs() < 1e-4, "(1/16)^(1/8)");
+        assert!((report.figure("lsh_threshold").unwrap() - 0.5_f64.sqrt()).abs() < 1e-12, "(1/16)^(1/8)");
         assert_eq!(report.figure("compared"), Some(1.0));
     }
 
