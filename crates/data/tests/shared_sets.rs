@@ -55,8 +55,13 @@ fn pairs(records: &[Record]) -> Vec<&Pair> {
 }
 
 fn comparisons(records: &[Record]) -> Vec<&Comparison> {
-    let one = |record| if let Record::Comparison(one) = record { one } else { panic!("a comparison") };
-    records.iter().map(one).collect()
+    records
+        .iter()
+        .map(|record| match record {
+            Record::Comparison(comparison) => comparison,
+            other => panic!("a comparison, found a {}", other.kind()),
+        })
+        .collect()
 }
 
 fn rejected(report: &LoadReport, code: Code) -> Vec<usize> {
